@@ -1,0 +1,130 @@
+"""What every benchmark shares: result files, tables, alternating timings."""
+
+import json
+import os
+import platform
+import shlex
+import statistics
+import sys
+import time
+from collections.abc import Callable, Sequence
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+RESULTS = Path(__file__).parent / "results"
+COLUMNS = (
+    "data",
+    "protocol",
+    "model",
+    "metric",
+    "value",
+    "stderr",
+    "unit",
+    "peer",
+    "ratio",
+)
+
+
+def row(
+    data: str,
+    protocol: str,
+    model: str,
+    metric: str,
+    value: float,
+    *,
+    stderr: float | None = None,
+    unit: str = "",
+    peer: str | None = None,
+    ratio: float | None = None,
+) -> dict[str, Any]:
+    """Returns one result; `peer` is the peer's name on the peer's own rows or beside a ratio."""
+    values = (data, protocol, model, metric, float(value), stderr, unit, peer, ratio)
+    return dict(zip(COLUMNS, values, strict=True))
+
+
+def alternate(runs: dict[str, Callable[[], Any]], rounds: int = 5) -> dict[str, float]:
+    """Times callables in turn, round after round, and returns the median seconds of each.
+
+    One untimed round warms up. Neighbours on the machine disturb all callables alike.
+    """
+    seconds: dict[str, list[float]] = {name: [] for name in runs}
+    for timed in [False] + [True] * rounds:
+        for name, run in runs.items():
+            start = time.perf_counter()
+            run()
+            if timed:
+                seconds[name].append(time.perf_counter() - start)
+    return {name: statistics.median(values) for name, values in seconds.items()}
+
+
+def machine() -> str:
+    """Describes the machine in one line."""
+    model = ""
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.exists():
+        names = [line for line in cpuinfo.read_text().splitlines() if line.startswith("model name")]
+        model = names[0].split(":")[1].strip() if names else ""
+    return f"{os.cpu_count()} cores {model or platform.processor()} {platform.system()}".strip()
+
+
+def versions(packages: Sequence[str]) -> dict[str, str]:
+    """Returns the installed versions of `packages`, and Python's."""
+    found = {"python": platform.python_version()}
+    for package in packages:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def write(
+    subject: str,
+    rows: list[dict[str, Any]],
+    *,
+    seed: int,
+    packages: Sequence[str] = ("tensorflow", "keras", "scann", "numpy", "pyarrow"),
+) -> Path:
+    """Writes `results/<subject>.json` and prints the rows as a table.
+
+    Rows of the same subject from an earlier run are replaced whole.
+    """
+    RESULTS.mkdir(exist_ok=True)
+    path = RESULTS / f"{subject}.json"
+    script = Path(sys.argv[0]).name
+    document = {
+        "command": "python benchmarks/" + shlex.join([script, *sys.argv[1:]]),
+        "date": time.strftime("%Y-%m-%d"),
+        "machine": machine(),
+        "versions": versions(packages),
+        "seed": seed,
+        "rows": rows,
+    }
+    path.write_text(json.dumps(document, indent=1) + "\n")
+    show(rows)
+    return path
+
+
+def show(rows: list[dict[str, Any]]) -> None:
+    """Prints rows as an aligned table."""
+
+    def text(value: Any) -> str:
+        if value is None:
+            return ""
+        return f"{value:,.4g}" if isinstance(value, float) else str(value)
+
+    widths = [max(len(c), *(len(text(r[c])) for r in rows)) for c in COLUMNS]
+    print("  ".join(c.ljust(w) for c, w in zip(COLUMNS, widths, strict=True)))
+    for r in rows:
+        print("  ".join(text(r[c]).ljust(w) for c, w in zip(COLUMNS, widths, strict=True)))
+
+
+def compare(ours: dict[str, Any], theirs: dict[str, Any]) -> float:
+    """Returns ours / theirs; rows of different data, protocols or metrics are an error."""
+    for key in ("data", "protocol", "metric"):
+        if ours[key] != theirs[key]:
+            raise ValueError(
+                f"Rows of different {key} cannot be compared: {ours[key]!r} and {theirs[key]!r}."
+            )
+    return ours["value"] / theirs["value"]

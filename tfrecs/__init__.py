@@ -1,0 +1,1 @@
+"""tfrecs: recommenders for Keras 3."""

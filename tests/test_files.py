@@ -1,0 +1,44 @@
+import pytest
+
+from tfrecs.files import written_aside
+
+
+def test_a_file_is_replaced_only_when_the_block_succeeds(tmp_path):
+    target = tmp_path / "a.txt"
+    target.write_text("old")
+    with pytest.raises(KeyboardInterrupt), written_aside(target) as aside:
+        aside.write_text("half")
+        raise KeyboardInterrupt
+    assert target.read_text() == "old"
+    with written_aside(target) as aside:
+        aside.write_text("new")
+    assert target.read_text() == "new"
+    assert [p.name for p in tmp_path.iterdir()] == ["a.txt"]
+
+
+def test_a_folder_is_replaced_whole(tmp_path):
+    target = tmp_path / "run"
+    target.mkdir()
+    (target / "stale").write_text("")
+    with written_aside(target) as aside:
+        aside.mkdir()
+        (aside / "fresh").write_text("")
+    assert [p.name for p in target.iterdir()] == ["fresh"]
+    assert [p.name for p in tmp_path.iterdir()] == ["run"]
+
+
+def test_a_folder_stays_when_the_disk_is_full(tmp_path):
+    target = tmp_path / "run"
+    target.mkdir()
+    (target / "kept").write_text("")
+    with pytest.raises(OSError, match="No space left"), written_aside(target) as aside:
+        aside.mkdir()
+        raise OSError(28, "No space left on device")
+    assert [p.name for p in target.iterdir()] == ["kept"]
+    assert [p.name for p in tmp_path.iterdir()] == ["run"]
+
+
+def test_the_parent_folder_is_made(tmp_path):
+    with written_aside(tmp_path / "a" / "b.txt") as aside:
+        aside.write_text("x")
+    assert (tmp_path / "a" / "b.txt").read_text() == "x"

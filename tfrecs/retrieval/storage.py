@@ -1,0 +1,64 @@
+"""Indexes on disk: a directory that appears whole or not at all."""
+
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tfrecs import checks
+
+HEADER = "index.json"
+
+
+def write(
+    directory: str | os.PathLike[str],
+    header: Mapping[str, Any],
+    ids: np.ndarray,
+    arrays: Mapping[str, np.ndarray],
+) -> None:
+    """Writes beside `directory` and renames, so that a reader never sees half an index."""
+    target = Path(directory)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    temporary = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
+    try:
+        (temporary / HEADER).write_text(json.dumps(header, indent=1) + "\n")
+        strings = ids.dtype == object
+        if strings:
+            (temporary / "ids.json").write_text(json.dumps(ids.tolist()))
+        for name, array in {**arrays, **({} if strings else {"ids": ids})}.items():
+            np.save(temporary / f"{name}.npy", array, allow_pickle=False)
+        if target.exists():
+            shutil.rmtree(target)
+        temporary.rename(target)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def read_header(directory: str | os.PathLike[str]) -> dict[str, Any]:
+    """Returns the class, config and settings of a saved index."""
+    path = Path(directory) / HEADER
+    if not path.is_file():
+        raise ValueError(
+            checks.expected("directory", f"a saved index, with {HEADER} in it", str(directory))
+        )
+    header: dict[str, Any] = json.loads(path.read_text())
+    return header
+
+
+def read(directory: str | os.PathLike[str]) -> tuple[Any, dict[str, np.ndarray]]:
+    """Returns the ids and the arrays of a saved index."""
+    files = sorted(Path(directory).glob("*.npy"))
+    try:
+        arrays = {path.stem: np.load(path, allow_pickle=False) for path in files}
+        if "ids" in arrays:
+            return arrays.pop("ids"), arrays
+        return json.loads((Path(directory) / "ids.json").read_text()), arrays
+    except (ValueError, OSError, EOFError) as error:
+        raise ValueError(
+            checks.expected("directory", "a whole saved index", str(directory), str(error))
+        ) from error

@@ -86,7 +86,7 @@ class ListLoss(keras.losses.Loss):
             num_negatives: float tensor `(B,)` or number, how many of the N count.
 
         Returns:
-            `(B,)`; rows without negatives may hold any finite value.
+            `(B,)`; 0 for rows without negatives.
         """
 
     def get_config(self) -> dict[str, Any]:

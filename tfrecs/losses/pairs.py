@@ -107,8 +107,7 @@ class InBatch(PairLoss):
     def call(self, num_negatives: Tensor, scores: tuple[Tensor, Tensor]) -> Tensor:
         """Returns the loss of each row, `(B,)`."""
         positive, negatives = scores
-        loss = self.loss.pairs(positive, negatives, num_negatives)
-        return ops.where(num_negatives > 0, loss, ops.zeros_like(loss))
+        return self.loss.pairs(positive, negatives, num_negatives)
 
 
 @keras.saving.register_keras_serializable(package="tfrecs")

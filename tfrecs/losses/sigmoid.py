@@ -46,5 +46,5 @@ class Sigmoid(ListLoss):
 
     def pairs(self, positive: Tensor, negatives: Tensor, num_negatives: Tensor) -> Tensor:
         """Returns the loss of each positive against its negatives, `(B,)`."""
-        total = ops.softplus(-positive[..., 0]) + ops.sum(ops.softplus(negatives), axis=-1)
-        return total / (1 + num_negatives)
+        total = ops.softplus(-positive[:, 0]) + ops.sum(ops.softplus(negatives), axis=-1)
+        return ops.where(num_negatives > 0, total / (1 + num_negatives), 0)

@@ -13,8 +13,8 @@ class Softmax(ListLoss):
     `loss = - 1/|P| * sum_{p in P} log(exp(s_p) / sum_{j in P or N} exp(s_j))`
 
     P are the row's positives, N its negatives; ignored candidates are in neither. With several
-    positives the least possible loss is `log|P|`, with one it is 0. Computed by the backend's
-    fused cross-entropy, so any finite score is safe.
+    positives the least possible loss is `log|P|`, with one it is 0. Computed with
+    shifted exponents, so any finite score is safe.
 
     Args:
         reduction: As in `keras.losses.Loss`. Defaults to "sum_over_batch_size".
@@ -48,6 +48,6 @@ class Softmax(ListLoss):
 
     def pairs(self, positive: Tensor, negatives: Tensor, num_negatives: Tensor) -> Tensor:
         """Returns the loss of each positive against its negatives, `(B,)`."""
-        scores = ops.concatenate([positive, negatives], axis=-1)  # (B, 1 + N)
-        first = ops.zeros_like(scores[..., 0], dtype="int32")
-        return ops.sparse_categorical_crossentropy(first, scores, from_logits=True)
+        # = log(exp(s_p) + sum exp(s_n)) - s_p, with no copy of the (B, N) scores
+        against = ops.logsumexp(negatives, axis=-1)
+        return ops.softplus(against - positive[:, 0])

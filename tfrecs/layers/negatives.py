@@ -1,0 +1,57 @@
+"""Negatives drawn inside the graph, and the scores of those that are positives by accident."""
+
+from typing import Any
+
+import keras
+from keras import ops
+
+from tfrecs.spec import NUM_RESERVED_IDS
+
+Tensor = Any  # a tensor of whichever backend Keras runs on
+
+
+def sample_uniform(shape: tuple[Any, ...], size: int, seed: Any) -> Tensor:
+    """Draws known ids uniformly, each apart (so the same id may come twice).
+
+    Args:
+        shape: Shape of the result.
+        size: Number of ids, the reserved ones included; at least 3.
+        seed: An int for the same ids at every call, or a `keras.random.SeedGenerator`.
+
+    Returns:
+        Int32 tensor of `shape`, values from 2 to `size - 1`.
+
+    Example:
+
+    >>> ids = sample_uniform((100,), size=5, seed=0)
+    >>> int(ops.min(ids)), int(ops.max(ids))
+    (2, 4)
+    """
+    return keras.random.randint(shape, NUM_RESERVED_IDS, size, dtype="int32", seed=seed)
+
+
+def large_negative(dtype: str) -> float:
+    """Returns a score that no candidate has, finite in `dtype`."""
+    return -6e4 if dtype == "float16" else -1e9
+
+
+def mask_accidental_hits(scores: Tensor, candidate_ids: Tensor, positive_ids: Tensor) -> Tensor:
+    """Puts a large negative score where a candidate is the row's positive.
+
+    Args:
+        scores: Float tensor `(B, N)` of sampled candidates.
+        candidate_ids: Int tensor `(B, N)`.
+        positive_ids: Int tensor `(B,)`.
+
+    Returns:
+        Scores of the same shape and dtype; hits are -1e9 (-6e4 in float16).
+
+    Example:
+
+    >>> scores = ops.array([[0.5, 0.25]])
+    >>> print(mask_accidental_hits(scores, ops.array([[7, 8]]), ops.array([7])).numpy())
+    [[-1.0e+09  2.5e-01]]
+    """
+    hits = ops.equal(candidate_ids, ops.expand_dims(positive_ids, -1))  # (B, N)
+    dtype = keras.backend.standardize_dtype(scores.dtype)
+    return ops.where(hits, ops.cast(large_negative(dtype), dtype), scores)

@@ -1,0 +1,117 @@
+"""What every model is: a Keras model that knows its own configuration, and ranks or retrieves."""
+
+import inspect
+from abc import abstractmethod
+from typing import Any, Self
+
+import keras
+import numpy as np
+
+from tfrecs import checks
+from tfrecs.spec import FeatureSpec
+
+Tensor = Any  # a tensor of whichever backend Keras runs on
+Batch = dict[str, Tensor]
+
+
+class RecModel(keras.Model):
+    """A Keras model that records its constructor's arguments.
+
+    So a subclass writes no `get_config`: a copy by `from_config`, `keras.models.clone_model` and
+    `.keras` files work, in a fresh process too once the subclass's module is imported. The
+    arguments are a `FeatureSpec` and primitives: str, int, float, bool, None, and lists, tuples
+    (which come back as lists) and dicts of them.
+    """
+
+    _arguments: dict[str, Any]
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        keras.saving.register_keras_serializable("tfrecs")(cls)
+
+    def __new__(cls, *args: Any, **kwargs: Any) -> Self:
+        model = super().__new__(cls, *args, **kwargs)
+        bound = inspect.signature(cls.__init__).bind(model, *args, **kwargs)
+        bound.apply_defaults()
+        arguments: dict[str, Any] = {}
+        for name, value in list(bound.arguments.items())[1:]:
+            kind = bound.signature.parameters[name].kind
+            given = value if kind is inspect.Parameter.VAR_KEYWORD else {name: value}
+            arguments.update({key: _primitive(key, item) for key, item in given.items()})
+        # past Keras's tracking, which would wrap the lists and the dicts
+        object.__setattr__(model, "_arguments", arguments)
+        return model  # type: ignore[no-any-return]
+
+    def get_config(self) -> dict[str, Any]:
+        """Returns the constructor's arguments as primitives."""
+        config = dict(self._arguments)
+        parameters = inspect.signature(type(self).__init__).parameters.values()
+        if any(p.kind is inspect.Parameter.VAR_KEYWORD for p in parameters):
+            policy = keras.dtype_policies.serialize(self.dtype_policy)
+            config |= {"name": self.name, "trainable": self.trainable, "dtype": policy}
+        return config
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> Self:
+        """Builds a model of the same arguments, with fresh weights."""
+        del custom_objects  # nothing in the config but primitives
+        return cls(**{name: _restored(value) for name, value in config.items()})
+
+
+class Ranker(RecModel):
+    """A model that scores the candidate of each row.
+
+    `call(batch)` maps the spec's tensors to scores `(B,)`, higher is better.
+    """
+
+    @abstractmethod
+    def call(self, batch: Batch, training: bool = False) -> Tensor:
+        """Returns scores `(B,)`, or `(B, C)` when the candidate's features are lists `(B, C)`."""
+        raise NotImplementedError
+
+
+class Retriever(RecModel):
+    """A model that maps queries and candidates to vectors apart, so that an index can search them.
+
+    `call(batch)` equals `score(query(batch), candidate(batch))`.
+    """
+
+    @abstractmethod
+    def query(self, batch: Batch, training: bool = False) -> Tensor:
+        """Returns query vectors `(B, D)`, from the query's features alone."""
+        raise NotImplementedError
+
+    @abstractmethod
+    def candidate(self, batch: Batch, training: bool = False) -> Tensor:
+        """Returns candidate vectors `(C, D)`; `(B, C, D)` when the features are lists `(B, C)`."""
+        raise NotImplementedError
+
+    @abstractmethod
+    def score(self, query: Tensor, candidate: Tensor) -> Tensor:
+        """Returns scores `(B, C)` of `(B, D)` against `(C, D)` or `(B, C, D)`."""
+        raise NotImplementedError
+
+
+def _primitive(name: str, value: Any) -> Any:
+    """Returns `value` as JSON can hold it."""
+    if value is None or isinstance(value, (str, bool, int, float)):
+        return value
+    if isinstance(value, np.generic):
+        return value.item()
+    if isinstance(value, FeatureSpec):
+        return value.to_config()
+    if isinstance(value, keras.DTypePolicy):
+        return keras.dtype_policies.serialize(value)
+    if isinstance(value, (list, tuple)):
+        return [_primitive(name, item) for item in value]
+    if isinstance(value, dict):
+        return {key: _primitive(name, item) for key, item in value.items()}
+    remedy = "Pass its name or its numbers, so that the model can be saved."
+    raise TypeError(checks.expected(name, "a FeatureSpec or made of primitives", value, remedy))
+
+
+def _restored(value: Any) -> Any:
+    """Returns a FeatureSpec for the config of one."""
+    if isinstance(value, dict) and set(value) == {"features"}:
+        return FeatureSpec.from_config(value)
+    return value

@@ -1,0 +1,159 @@
+"""Two-tower matrix factorization: implicit feedback as a dot product of two id embeddings."""
+
+from typing import Any, Literal
+
+import keras
+from keras import ops
+
+from tfrecs import checks, scoring
+from tfrecs.layers import id_embedding, mask_accidental_hits, sample_uniform
+from tfrecs.models.base import Batch, Retriever, Tensor
+from tfrecs.spec import NUM_RESERVED_IDS, FeatureSpec
+
+
+class TwoTower(Retriever):
+    """Two-tower matrix factorization: implicit feedback as a dot product of two id embeddings.
+
+    `s_ui = p_u . q_i`, or `cos(p_u, q_i) / temperature`
+
+    Trained on positive pairs alone. The scores of a batch of pairs depend on where the negatives
+    come from:
+
+    - "in_batch": `(B, B)`, every query against every candidate of the batch. Candidates come as
+      often as they are popular, so while training `log q` of a candidate, the log of its share of
+      the events, is subtracted from its column. Train with `InBatch(Softmax())`, the positive ids
+      as labels.
+    - "uniform": `(B, 1 + N)`, the positive in column 0, then `num_negatives` candidates drawn
+      uniformly, anew each step (the same ones whenever `training=False`); one that is the positive
+      itself scores -1e9. Train with `Sampled(BPR())` or `Sampled(Sigmoid())`.
+
+    Args:
+        spec: Features; the two ids are used (`spec.query_id`, `spec.candidate_id`).
+        embedding_dim: Length of `p` and `q`. Defaults to 64.
+        negatives: "in_batch" or "uniform". Defaults to "in_batch".
+        num_negatives: Negatives per positive, with "uniform". Defaults to 1.
+        log_q: Whether to correct in-batch scores in training by the batch's
+            `<candidate id name>_log_q`, float `(B,)`, natural log. Defaults to `True`.
+        temperature: Divides the cosine, above 0; `None` for the plain dot product.
+        l2: Weight of the squared norms of the batch's vectors, summed over the vectors of a row
+            and averaged over rows; added while training alone. Defaults to 0.
+        seed: Seed of the initial embeddings and of the negatives. Defaults to 0.
+
+    Call arguments:
+        batch: Dict with int ids: the query's `(B,)`; the candidate's `(B,)` for pairs, or
+            `(B, C)` to score just those.
+
+    Returns:
+        Scores: `(B, B)` or `(B, 1 + N)` for pairs, `(B, C)` for lists of candidates.
+
+    Example:
+
+    >>> from tfrecs.spec import Categorical
+    >>> spec = FeatureSpec((
+    ...     Categorical("user_id", "query", is_id=True, size=10),
+    ...     Categorical("item_id", "candidate", is_id=True, size=20),
+    ... ))
+    >>> batch = {"user_id": ops.array([2, 3, 4]), "item_id": ops.array([5, 6, 7])}
+    >>> TwoTower(spec)(batch).shape
+    TensorShape([3, 3])
+    >>> TwoTower(spec, negatives="uniform", num_negatives=4)(batch).shape
+    TensorShape([3, 5])
+
+    Reference:
+        Rendle et al. 2009 (BPR), arXiv:1205.2618; Yi et al. 2019, Sampling-bias-corrected neural
+        modeling for large corpus item recommendations (log q); Rendle et al. 2020,
+        arXiv:2005.09683.
+    """
+
+    def __init__(
+        self,
+        spec: FeatureSpec,
+        embedding_dim: int = 64,
+        *,
+        negatives: Literal["in_batch", "uniform"] = "in_batch",
+        num_negatives: int = 1,
+        log_q: bool = True,
+        temperature: float | None = None,
+        l2: float = 0.0,
+        seed: int = 0,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        checks.one_of("negatives", negatives, ("in_batch", "uniform"))
+        checks.positive("num_negatives", num_negatives)
+        if temperature is not None:
+            checks.positive("temperature", temperature)
+        if l2 < 0:
+            raise ValueError(checks.expected("l2", "0 or more", l2))
+        self.query_name = spec.query_id.name
+        self.candidate_name = spec.candidate_id.name
+        self.negatives = negatives
+        self.num_negatives = num_negatives
+        self.log_q = log_q
+        self.temperature = temperature
+        self.l2 = l2
+        self.seed = seed
+        # the length of a row starts near 1, whatever its dimension
+        stddev, dtype = embedding_dim**-0.5, self.dtype_policy
+        self.query_embedding = id_embedding(
+            spec.query_id, embedding_dim, stddev=stddev, seed=seed, name="query", dtype=dtype
+        )
+        self.candidate_embedding = id_embedding(
+            spec.candidate_id,
+            embedding_dim,
+            stddev=stddev,
+            seed=seed + 1,
+            name="candidate",
+            dtype=dtype,
+        )
+        self.num_candidates = self.candidate_embedding.input_dim
+        if negatives == "uniform" and self.num_candidates <= NUM_RESERVED_IDS:
+            name = self.candidate_name
+            raise ValueError(checks.expected(f"size of {name!r}", "3 or more", self.num_candidates))
+        self.seed_generator = keras.random.SeedGenerator(seed + 2)
+
+    def call(self, batch: Batch, training: bool = False) -> Tensor:
+        """Returns scores `(B, B)`, `(B, 1 + N)` or, for lists of candidates, `(B, C)`."""
+        items = batch[self.candidate_name]
+        paired = len(items.shape) == 1
+        if paired and self.negatives == "uniform":
+            shape = (ops.shape(items)[0], self.num_negatives)
+            seed = self.seed_generator if training else self.seed
+            sampled = sample_uniform(shape, self.num_candidates, seed)
+            positives = ops.cast(ops.expand_dims(items, -1), sampled.dtype)
+            batch = {**batch, self.candidate_name: ops.concatenate([positives, sampled], axis=-1)}
+        query, candidate = self.query(batch), self.candidate(batch)
+        if training and self.l2:
+            norms = ops.sum(ops.square(query)) + ops.sum(ops.square(candidate))
+            self.add_loss(self.l2 * norms / ops.cast(ops.shape(items)[0], norms.dtype))
+        scores = self.score(query, candidate)  # (B, C)
+        if paired and self.negatives == "uniform":
+            negatives = mask_accidental_hits(scores[:, 1:], sampled, positives[:, 0])
+            return ops.concatenate([scores[:, :1], negatives], axis=-1)  # (B, 1 + N)
+        if paired and training and self.log_q:
+            return scores - ops.cast(self._log_q(batch), scores.dtype)  # (B, B) - (B,)
+        return scores
+
+    def query(self, batch: Batch, training: bool = False) -> Tensor:
+        """Returns `p`, or with a temperature `p / (|p| temperature)`, shape `(B, D)`."""
+        p = self.query_embedding(batch[self.query_name])
+        return p if self.temperature is None else ops.normalize(p, axis=-1) / self.temperature
+
+    def candidate(self, batch: Batch, training: bool = False) -> Tensor:
+        """Returns `q`, or with a temperature `q / |q|`, shape `(C, D)` or `(B, C, D)`."""
+        q = self.candidate_embedding(batch[self.candidate_name])
+        return q if self.temperature is None else ops.normalize(q, axis=-1)
+
+    def score(self, query: Tensor, candidate: Tensor) -> Tensor:
+        """Returns dot products `(B, C)`."""
+        return scoring.dot(query, candidate)
+
+    def _log_q(self, batch: Batch) -> Tensor:
+        key = f"{self.candidate_name}_log_q"
+        if key not in batch:
+            raise ValueError(
+                f"`batch` must have {key!r}, the log of each candidate's share of the events, "
+                f"because log_q=True. Received: {sorted(batch)}. "
+                "Add it to the training batches, or set log_q=False."
+            )
+        return batch[key]

@@ -78,7 +78,8 @@ def _missing(column: pa.ChunkedArray, feature: Feature) -> Any:
     """Returns which values are missing: null, "" in text, -1 in integer ids."""
     missing = column.is_null()
     if is_text(column.type):
-        missing = pc.or_(missing, pc.fill_null(pc.equal(pc.binary_length(column), 0), False))
+        empty = pc.equal(pc.binary_length(plain(column)), 0)
+        missing = pc.or_(missing, pc.fill_null(empty, False))
     elif pa.types.is_integer(column.type) and isinstance(feature, Categorical):
         missing = pc.or_(missing, pc.fill_null(pc.equal(column, -1), False))
     return missing
@@ -95,6 +96,7 @@ def _refuse(table: str, name: str, wrong: Any, what: str, remedy: str) -> None:
 
 def check_distinct(table: str, ids: pa.ChunkedArray, name: str) -> None:
     """Raises ValueError, with an id and its rows, where an id is there twice."""
+    ids = plain(ids)
     if pc.count_distinct(ids).as_py() == len(ids):
         return
     counts = pc.value_counts(ids)
@@ -109,11 +111,6 @@ def check_distinct(table: str, ids: pa.ChunkedArray, name: str) -> None:
 
 def check_known(events: pa.ChunkedArray, known: pa.ChunkedArray, name: str, table: str) -> None:
     """Raises ValueError where an id of `events` has no row in the table called `table`."""
-    if is_text(events.type) != is_text(known.type):
-        raise ValueError(
-            f"Column `{name}` must have one type in all tables. Received: {events.type} in "
-            f"`events`, {known.type} in `{table}`. Cast one of them."
-        )
     found = positions(events, known)
     unknown = found < 0
     if unknown.any():

@@ -150,7 +150,7 @@ def _check_table(argument: str, table: Any) -> None:
 def _spread(ids: pa.ChunkedArray, num_ids: int) -> str:
     """Describes how many rows each of `num_ids` ids has: quantiles of their counts."""
     counts = np.zeros(num_ids, np.int64)
-    found = pc.value_counts(ids).field("counts").to_numpy()
+    found = pc.value_counts(columns.plain(ids)).field("counts").to_numpy()
     counts[: len(found)] = found
     quarter, half, three, high = np.quantile(counts, (0.25, 0.5, 0.75, 0.99))
     return (

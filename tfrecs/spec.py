@@ -4,182 +4,24 @@ import dataclasses
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import Any
 
 from tfrecs import checks
-
-Role = Literal["query", "candidate", "context", "label", "weight", "time", "group"]
-ROLES: tuple[Role, ...] = ("query", "candidate", "context", "label", "weight", "time", "group")
-
-PADDING_ID = 0  # also what a missing value becomes
-UNKNOWN_ID = 1
-NUM_RESERVED_IDS = 2  # the first known value has id 2
-
-
-@dataclass(frozen=True)
-class Categorical:
-    """One value of a vocabulary: a user id, a country, a category.
-
-    After the feature layer: int32 ids of shape `(B,)`; missing is 0, unknown is 1, known values
-    start at 2.
-
-    Args:
-        name: Column name, which is also the key of the batch.
-        role: What the value describes. Defaults to "query".
-        dtype: "string" or "int64". Defaults to "string".
-        is_id: Whether it identifies the query or the candidate. Defaults to `False`.
-        min_count: Values seen fewer times become unknown. Defaults to 1.
-        max_size: Most values kept, the frequent first; `None` keeps all.
-        hash_bins: Hash into that many ids instead of a vocabulary; `None` for a vocabulary.
-        vocabulary: The values, when they are known beforehand; `None` to adapt them.
-        shared_with: Name of the feature whose vocabulary this one uses; `None` for its own.
-        size: Number of ids, reserved ones included; filled in by the feature layer.
-    """
-
-    kind: ClassVar[str] = "categorical"
-    name: str
-    role: Role = "query"
-    dtype: Literal["string", "int64"] = "string"
-    is_id: bool = False
-    min_count: int = 1
-    max_size: int | None = None
-    hash_bins: int | None = None
-    vocabulary: tuple[str | int, ...] | None = None
-    shared_with: str | None = None
-    size: int | None = None
-
-
-@dataclass(frozen=True)
-class MultiCategorical:
-    """A set of values of a vocabulary: the tags of an item.
-
-    After the feature layer: int32 ids `(B, L)` padded with 0, and `<name>_mask` bool `(B, L)`.
-    Arguments as `Categorical`, and `max_length`: most values kept of a row, the first ones.
-    """
-
-    kind: ClassVar[str] = "multi_categorical"
-    name: str
-    role: Role = "query"
-    dtype: Literal["string", "int64"] = "string"
-    max_length: int | None = None
-    min_count: int = 1
-    max_size: int | None = None
-    hash_bins: int | None = None
-    vocabulary: tuple[str | int, ...] | None = None
-    shared_with: str | None = None
-    size: int | None = None
-
-
-@dataclass(frozen=True)
-class Sequence:
-    """Values in order of time, oldest first: the items a user has seen.
-
-    After the feature layer: int32 ids (float32 values for dtype "float32") `(B, L)` padded at the
-    end with 0, and `<name>_mask` bool `(B, L)`. Arguments as `Categorical`, and `max_length`: most
-    values kept of a row, the LAST ones.
-    """
-
-    kind: ClassVar[str] = "sequence"
-    name: str
-    role: Role = "query"
-    dtype: Literal["string", "int64", "float32"] = "string"
-    max_length: int | None = 50
-    min_count: int = 1
-    max_size: int | None = None
-    hash_bins: int | None = None
-    vocabulary: tuple[str | int, ...] | None = None
-    shared_with: str | None = None
-    size: int | None = None
-
-
-@dataclass(frozen=True)
-class Numeric:
-    """A number: an age, a price, a rating.
-
-    After the feature layer: float32 `(B,)`, or int32 bin ids `(B,)` with "quantile" (0 missing,
-    1 unused, bins from 2). A missing or NaN value becomes the mean (0.0 with "none").
-
-    Args:
-        name: Column name.
-        role: What the value describes. Defaults to "query".
-        normalize: "none", "standard" (minus mean, over standard deviation) or "quantile".
-        num_bins: Number of quantile bins. Defaults to 10.
-        size: Number of ids of a binned feature; filled in by the feature layer.
-    """
-
-    kind: ClassVar[str] = "numeric"
-    name: str
-    role: Role = "query"
-    normalize: Literal["none", "standard", "quantile"] = "none"
-    num_bins: int = 10
-    size: int | None = None
-
-
-@dataclass(frozen=True)
-class Text:
-    """Free text: a title, a body.
-
-    After the feature layer: int32 token ids `(B, L)` padded with 0, and `<name>_mask`.
-
-    Args:
-        name: Column name.
-        role: What the value describes. Defaults to "candidate".
-        max_length: Most tokens kept, the first ones. Defaults to 64.
-        lowercase: Whether to lower the case, by Unicode's rules. Defaults to `True`.
-        min_count: Tokens seen fewer times become unknown. Defaults to 1.
-        max_size: Most tokens kept in the vocabulary; `None` keeps all. Defaults to 50,000.
-        vocabulary: The tokens, when they are known beforehand; `None` to adapt them.
-        size: Number of ids; filled in by the feature layer.
-    """
-
-    kind: ClassVar[str] = "text"
-    name: str
-    role: Role = "candidate"
-    max_length: int = 64
-    lowercase: bool = True
-    min_count: int = 1
-    max_size: int | None = 50_000
-    vocabulary: tuple[str, ...] | None = None
-    size: int | None = None
-
-
-@dataclass(frozen=True)
-class Vector:
-    """A vector of fixed length: an image embedding. After the feature layer: float32 `(B, dim)`."""
-
-    kind: ClassVar[str] = "vector"
-    name: str
-    role: Role = "candidate"
-    dim: int = 0
-
-
-@dataclass(frozen=True)
-class Timestamp:
-    """A point in time, an integer since 1970 in `unit`. After the feature layer: int64 seconds."""
-
-    kind: ClassVar[str] = "timestamp"
-    name: str
-    role: Role = "time"
-    unit: Literal["s", "ms", "us", "ns"] = "s"
-
-
-@dataclass(frozen=True)
-class Cross:
-    """The combination of categorical features, hashed into `hash_bins` ids: int32 `(B,)`."""
-
-    kind: ClassVar[str] = "cross"
-    name: str
-    role: Role = "context"
-    features: tuple[str, ...] = ()
-    hash_bins: int = 1000
-    size: int | None = None
-
-
-Feature = Categorical | MultiCategorical | Sequence | Numeric | Text | Vector | Timestamp | Cross
-KINDS: dict[str, type[Any]] = {
-    kind.kind: kind
-    for kind in (Categorical, MultiCategorical, Sequence, Numeric, Text, Vector, Timestamp, Cross)
-}
+from tfrecs.kinds import KINDS as KINDS
+from tfrecs.kinds import NUM_RESERVED_IDS as NUM_RESERVED_IDS
+from tfrecs.kinds import PADDING_ID as PADDING_ID
+from tfrecs.kinds import ROLES as ROLES
+from tfrecs.kinds import UNKNOWN_ID as UNKNOWN_ID
+from tfrecs.kinds import Categorical as Categorical
+from tfrecs.kinds import Cross as Cross
+from tfrecs.kinds import Feature as Feature
+from tfrecs.kinds import MultiCategorical as MultiCategorical
+from tfrecs.kinds import Numeric as Numeric
+from tfrecs.kinds import Role as Role
+from tfrecs.kinds import Sequence as Sequence
+from tfrecs.kinds import Text as Text
+from tfrecs.kinds import Timestamp as Timestamp
+from tfrecs.kinds import Vector as Vector
 
 
 @dataclass(frozen=True)
@@ -205,6 +47,70 @@ class FeatureSpec:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "features", tuple(self.features))
+        for feature in self.features:
+            if not isinstance(feature, tuple(KINDS.values())):
+                expectation = "features such as Categorical('user_id')"
+                raise TypeError(checks.expected("features", expectation, feature))
+        self._check_names()
+        for feature in self.features:
+            if isinstance(feature, Cross):
+                self._check_parts(feature)
+            else:
+                self.owner(feature.name)
+
+    def _check_names(self) -> None:
+        """Checks that no two features write the same key of a batch."""
+        keys: dict[str, str] = {}
+        for feature in self.features:
+            for key in batch_keys(feature):
+                if key in keys:
+                    raise ValueError(
+                        checks.expected("features", "of different names", [keys[key], feature.name])
+                        + f" Both write the key {key!r} of a batch: rename one."
+                    )
+                keys[key] = feature.name
+
+    def _check_parts(self, cross: Cross) -> None:
+        for name in cross.features:
+            part = next((f for f in self.features if f.name == name), None)
+            if not isinstance(part, Categorical):
+                raise ValueError(
+                    checks.expected(
+                        f"features` of feature `{cross.name}",
+                        "names of Categorical features of the spec",
+                        name,
+                        checks.did_you_mean(name, self.names)
+                        if part is None
+                        else f"{name!r} is {type(part).__name__}.",
+                    )
+                )
+
+    def owner(self, name: str) -> Feature:
+        """Returns the feature that owns the vocabulary of feature `name`: itself unless shared.
+
+        Raises:
+            ValueError: If `shared_with` names a missing feature, one of another dtype or without
+                a vocabulary, or leads back to itself.
+        """
+        feature, seen = self[name], [name]
+        while (shared := getattr(feature, "shared_with", None)) is not None:
+            field = f"shared_with` of feature `{feature.name}"
+            if shared not in self:
+                remedy = f"Add it, or select {shared!r} too. Features: {', '.join(self.names)}."
+                raise ValueError(
+                    checks.expected(field, "a feature of the same spec", shared, remedy)
+                )
+            if shared in seen:
+                path = " -> ".join([*seen, shared])
+                raise ValueError(checks.expected(field, "free of cycles", path))
+            other = self[shared]
+            dtype = getattr(feature, "dtype", None)
+            if getattr(other, "dtype", None) != dtype:
+                expectation = f"a feature with ids of dtype {dtype!r}"
+                raise ValueError(checks.expected(field, expectation, other))
+            seen.append(shared)
+            feature = other
+        return feature
 
     def __iter__(self) -> Iterator[Feature]:
         return iter(self.features)
@@ -276,9 +182,14 @@ class FeatureSpec:
         """Rebuilds a spec from `to_config`."""
         features = []
         for entry in config["features"]:
-            fields = {k: tuple(v) if isinstance(v, list) else v for k, v in entry.items()}
-            kind = fields.pop("kind")
+            fields: dict[str, Any] = {
+                k: tuple(v) if isinstance(v, list) else v for k, v in entry.items()
+            }
+            kind = fields.pop("kind", None)
             checks.one_of("kind", kind, KINDS)
+            known = [field.name for field in dataclasses.fields(KINDS[kind])]
+            for field in fields:
+                checks.one_of(f"field of a {kind} feature", field, known)
             features.append(KINDS[kind](**fields))
         return cls(tuple(features))
 
@@ -290,3 +201,28 @@ class FeatureSpec:
     def from_json(cls, text: str) -> "FeatureSpec":
         """Rebuilds a spec from `to_json`."""
         return cls.from_config(json.loads(text))
+
+    def to_schema(self) -> Any:
+        """Returns the spec as a tensorflow-metadata `Schema`, which TFDV and TFX read."""
+        from tfrecs import schema  # protobuf is slow to import, and most programs need none
+
+        return schema.to_schema(self)
+
+    @classmethod
+    def from_schema(cls, message: Any) -> "FeatureSpec":
+        """Rebuilds a spec from `to_schema`, or reads a Schema of other origin."""
+        from tfrecs import schema
+
+        return schema.from_schema(message)
+
+
+def batch_keys(feature: Feature) -> tuple[str, ...]:
+    """Returns the keys of a batch that a feature writes: its name, and its mask if it has one.
+
+    Example:
+
+    >>> batch_keys(Sequence("history"))
+    ('history', 'history_mask')
+    """
+    masked = isinstance(feature, MultiCategorical | Sequence | Text)
+    return (feature.name, f"{feature.name}_mask") if masked else (feature.name,)

@@ -1,1 +1,6 @@
-"""features"""
+"""From raw rows to model tensors: input pipelines, and the one feature layer of all stages."""
+
+from tfrecs.features.text import tokenize as tokenize
+from tfrecs.features.transform import FeatureTransform as FeatureTransform
+from tfrecs.features.vocabulary import HashBins as HashBins
+from tfrecs.features.vocabulary import Vocabulary as Vocabulary

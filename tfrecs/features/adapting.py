@@ -1,0 +1,142 @@
+"""One pass over the rows that learns every feature at once."""
+
+import dataclasses
+import logging
+import os
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import Any, cast
+
+import numpy as np
+import pyarrow as pa
+
+from tfrecs import checks
+from tfrecs.features import columns, encoding, sources
+from tfrecs.features.learned import Learned, id_dtype
+from tfrecs.features.statistics import IdCounter, Moments, QuantileSketch, ValueCounter
+from tfrecs.spec import NUM_RESERVED_IDS, Cross, Feature, FeatureSpec, Numeric
+
+logger = logging.getLogger("tfrecs")
+
+
+def learn(spec: FeatureSpec, rows: Iterable[Any]) -> Learned:
+    """Reads every source once and returns what all features learned.
+
+    Raises:
+        ValueError: If a feature's column is in no source, has no rows, or holds an infinite number
+            or a text that is not UTF-8.
+        TypeError: If a column is of another type than the spec says.
+    """
+    learned = Learned(spec)
+    learned.add_hashing()
+    learners = [_Learner(feature, learned) for feature in spec if not isinstance(feature, Cross)]
+    seen: set[str] = set()
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        for source in rows:
+            first_row = 0
+            for table in sources.tables(source):
+                seen.update(table.column_names)
+                present = [one for one in learners if one.feature.name in table.column_names]
+                update = partial(_Learner.update, table=table, first_row=first_row)
+                list(pool.map(update, present))
+                first_row += len(table)
+    for one in learners:
+        _check_seen(one, seen)
+        one.finish()
+    learned.spec = FeatureSpec(tuple(_sized(feature, learned) for feature in spec))
+    return learned
+
+
+def _check_seen(learner: "_Learner", seen: set[str]) -> None:
+    name = learner.feature.name
+    if name not in seen:
+        columns_seen = sorted(seen)
+        message = checks.expected("sources", f"tables, one with column {name!r}", columns_seen)
+        raise ValueError(f"{message} {checks.did_you_mean(name, columns_seen)}".rstrip())
+    if not learner.rows:
+        raise ValueError(checks.expected("sources", f"rows with column {name!r}", "no rows"))
+
+
+def _sized(feature: Feature, learned: Learned) -> Feature:
+    """Returns the feature with its number of ids."""
+    if isinstance(feature, Cross):
+        return dataclasses.replace(feature, size=feature.hash_bins + NUM_RESERVED_IDS)
+    if isinstance(feature, Numeric):
+        binned = feature.normalize == "quantile"
+        return dataclasses.replace(
+            feature, size=feature.num_bins + NUM_RESERVED_IDS if binned else None
+        )
+    if feature.kind in ("vector", "timestamp") or getattr(feature, "dtype", "") == "float32":
+        return feature
+    sized: Any = feature
+    return cast(Feature, dataclasses.replace(sized, size=learned.lookup(feature).size))
+
+
+class _Learner:
+    """Learns one feature from the columns that come by."""
+
+    def __init__(self, feature: Feature, learned: Learned) -> None:
+        self.feature = feature
+        self.learned = learned
+        self.rows = 0
+        vocabulary = getattr(feature, "vocabulary", None)
+        if vocabulary is not None:
+            kind = pa.large_string() if id_dtype(feature) == "string" else pa.int64()
+            learned.add_vocabulary(feature, pa.array(vocabulary, type=kind))
+        self.statistic = self._statistic()
+
+    def _statistic(self) -> ValueCounter | IdCounter | Moments | QuantileSketch | None:
+        feature = self.feature
+        if isinstance(feature, Numeric):
+            if feature.normalize == "none":
+                return None
+            return Moments() if feature.normalize == "standard" else QuantileSketch()
+        if feature.kind in ("vector", "timestamp") or id_dtype(feature) == "float32":
+            return None
+        if getattr(feature, "shared_with", None) is not None:
+            return None
+        if feature.name in self.learned.lookups:
+            return IdCounter(self.learned.lookups[feature.name])
+        return ValueCounter(id_dtype(feature))
+
+    def update(self, table: pa.Table, first_row: int) -> None:
+        """Reads the feature's column of a table, checks it and counts it."""
+        column = columns.read(table, self.feature, first_row)
+        self.rows += len(table)
+        if isinstance(column.values, np.ndarray):
+            if isinstance(self.statistic, Moments | QuantileSketch):
+                self.statistic.update(column.values)
+            return
+        if id_dtype(self.feature) == "string":
+            columns.check_utf8(self.feature, column, first_row)
+        if isinstance(self.statistic, ValueCounter | IdCounter):
+            self.statistic.update(self._counted(column))
+
+    def _counted(self, column: columns.Column) -> pa.ChunkedArray:
+        """Returns the values to count: of a text, the tokens that it keeps."""
+        values, lengths = encoding.tokens(self.feature, column)
+        limit = getattr(self.feature, "max_length", None)
+        if self.feature.kind == "text" and lengths is not None and lengths.max(initial=0) > limit:
+            starts = np.repeat(np.cumsum(lengths) - lengths, lengths)
+            values = values.filter(pa.array(np.arange(len(starts)) - starts < limit))
+        return values
+
+    def finish(self) -> None:
+        """Hands what was learned over."""
+        name, statistic = self.feature.name, self.statistic
+        if isinstance(statistic, ValueCounter):
+            min_count, max_size = self.feature.min_count, self.feature.max_size  # type: ignore[union-attr]
+            values, self.learned.counts[name] = statistic.ranked(min_count, max_size)
+            self.learned.add_vocabulary(self.feature, values)
+            if not len(values):
+                logger.warning("Feature %r has no known value: every value is unknown.", name)
+        elif isinstance(statistic, IdCounter):
+            self.learned.counts[name] = statistic.counts
+        elif isinstance(statistic, Moments):
+            count, mean, deviation = statistic.result()
+            self.learned.moments[name] = (mean, 1 / deviation if deviation > 0 else 1.0)
+            if not count:
+                logger.warning("Feature %r has no number: its mean is taken as 0.", name)
+        elif isinstance(statistic, QuantileSketch) and isinstance(self.feature, Numeric):
+            self.learned.boundaries[name] = statistic.boundaries(self.feature.num_bins)

@@ -1,0 +1,198 @@
+"""Protocols: how recommenders are made comparable."""
+
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
+
+import numpy as np
+
+from tfrecs import checks
+from tfrecs.baselines import Baseline, Oracle
+from tfrecs.evaluation.bootstrap import Estimate, resample_means
+from tfrecs.evaluation.results import LOWER_IS_BETTER, Results, Setting
+from tfrecs.evaluation.splits import Split
+from tfrecs.evaluation.truth import Truth, find_truth
+from tfrecs.metrics import catalogue
+from tfrecs.metrics.ranking import find_hits, per_user
+
+METRICS = ("ndcg", "recall", "hr", "mrr", "map", "precision")  # the main one first
+_SAME_FIRST = 0.5  # share of users with the same first recommendation that is worth a warning
+
+
+def full_ranking(
+    recommenders: Mapping[str, Any],
+    split: Split,
+    tables: Any,
+    ks: Sequence[int] = (10, 20, 100),
+    *,
+    seen: Literal["train", "none"] = "train",
+    num_bootstrap: int = 200,
+    seed: int = 0,
+    batch_size: int = 4096,
+) -> Results:
+    """Ranks all candidates for every test user: no sampling, nothing preselected.
+
+    Users count alike: a metric is a mean over the users who took something in the test. Intervals
+    are 95 % by bootstrap over users; differences to the best baseline are of the same users.
+    Coverage, average popularity (training events of what is recommended) and Gini are of the
+    first `ks[0]` recommendations.
+
+    Args:
+        recommenders: By name, whatever has `recommend(queries, k, exclude)`: `ModelRecommender`,
+            baselines, the oracle.
+        split: Training and test events.
+        tables: Has `name`, `queries`, `candidates` and `spec`.
+        ks: Cut-offs; the first one is the main one. Defaults to (10, 20, 100).
+        seen: "train" masks what a user met in training, and does not count it as a hit; "none"
+            masks nothing. Defaults to "train".
+        num_bootstrap: Resamples; 0 for no intervals. Defaults to 200.
+        seed: Of the resamples. Defaults to 0.
+        batch_size: Users in one call of `recommend`. Defaults to 4096.
+
+    Returns:
+        The leaderboard, in the order of `recommenders`.
+
+    Raises:
+        ValueError: If an argument is out of range, no test event can be evaluated, or a
+            recommender returns a masked candidate or an array of another shape.
+    """
+    checks.one_of("seen", seen, ("train", "none"))
+    checks.positive("batch_size", batch_size)
+    ks = check_ks(ks, tables.candidates.num_rows)
+    truth = find_truth(split, tables, mask_seen=seen == "train")
+    resampled: dict[str, np.ndarray] = {}
+    scores: dict[str, dict[str, Estimate]] = {}
+    exposure = {"test": _tenths(truth, np.asarray(truth.relevant.sum(axis=0)).ravel())}
+    warnings, seconds = [], {}
+    kinds = {name: _kind(recommender) for name, recommender in recommenders.items()}
+    for name, recommender in recommenders.items():
+        start = time.perf_counter()
+        values, first = _rank(name, recommender, truth, ks, batch_size)
+        seconds[name] = time.perf_counter() - start
+        resampled[name] = resample_means(values, num_bootstrap, seed)
+        scores[name] = estimates(_names(ks), values.mean(axis=0), resampled[name])
+        scores[name] |= _catalogue(first, truth, ks[0])
+        exposure[name] = _tenths(truth, catalogue.exposure(first, len(truth.popularity)))
+        if kinds[name] == "model":
+            warnings += _degenerate(name, first)
+    masked = "training pairs masked" if seen == "train" else "nothing masked"
+    protocol = f"{split.protocol}; all candidates ranked, {masked}, ties by position"
+    num_users, num_candidates = truth.relevant.shape
+    reference = best_baseline(scores, kinds)
+    return Results(
+        setting=Setting(tables.name, protocol, num_users, num_candidates, truth.left_out),
+        scores=scores,
+        kinds=kinds,
+        reference=reference,
+        differences=paired_differences(scores, resampled, reference, _names(ks)),
+        exposure=exposure,
+        warnings=warnings,
+        seconds=seconds,
+    )
+
+
+def check_ks(ks: Sequence[int], num_candidates: int) -> tuple[int, ...]:
+    """Returns `ks` as a tuple, checked to be of 1..C."""
+    if not ks or any(not 1 <= k <= num_candidates for k in ks):
+        expectation = f"cut-offs from 1 to the number of candidates ({num_candidates})"
+        raise ValueError(checks.expected("ks", expectation, ks))
+    return tuple(int(k) for k in ks)
+
+
+def best_baseline(scores: Mapping[str, Mapping[str, Estimate]], kinds: Any) -> str | None:
+    """Returns the baseline that is best by the first metric, `None` without one."""
+    baselines = [name for name in scores if kinds[name] == "baseline"]
+    if not baselines:
+        return None
+    main = next(iter(scores[baselines[0]]))
+    sign = -1 if main in LOWER_IS_BETTER else 1
+    return max(baselines, key=lambda name: sign * scores[name][main].value)
+
+
+def estimates(
+    names: Sequence[str], values: np.ndarray, resampled: np.ndarray
+) -> dict[str, Estimate]:
+    """Returns an estimate for each name, from values `(M,)` and resamples `(R, M)`."""
+    return {
+        name: Estimate.of(values[column], resampled[:, column]) for column, name in enumerate(names)
+    }
+
+
+def paired_differences(
+    scores: Mapping[str, Mapping[str, Estimate]],
+    resampled: Mapping[str, np.ndarray],
+    reference: str | None,
+    names: Sequence[str],
+) -> dict[str, dict[str, Estimate]]:
+    """Returns the difference of every recommender to the reference, with intervals."""
+    if reference is None:
+        return {}
+    base = np.array([scores[reference][name].value for name in names])
+    differences = {}
+    for model in scores:
+        if model != reference:
+            values = np.array([scores[model][name].value for name in names])
+            differences[model] = estimates(
+                names, values - base, resampled[model] - resampled[reference]
+            )
+    return differences
+
+
+def _rank(
+    name: str, recommender: Any, truth: Truth, ks: tuple[int, ...], batch_size: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Returns metrics `(U, M)`, and the first recommendations `(U, ks[0])`."""
+    values, first = [], []
+    for start in range(0, truth.queries.num_rows, batch_size):
+        rows = slice(start, start + batch_size)
+        queries, seen = truth.queries.slice(start, batch_size), truth.seen[rows]
+        _, positions = recommender.recommend(queries, max(ks), seen)
+        if positions.shape != (queries.num_rows, max(ks)):
+            raise ValueError(
+                checks.expected(
+                    name, f"to return positions {(queries.num_rows, max(ks))}", positions.shape
+                )
+            )
+        if find_hits(positions, seen)[0].any():
+            raise ValueError(checks.expected(name, "to leave out `exclude`", "seen candidates"))
+        found = per_user(positions, truth.relevant[rows], ks)
+        values.append(np.stack([found[metric] for metric in _names(ks)], axis=1))
+        first.append(positions[:, : ks[0]].astype(np.int32))
+    return np.concatenate(values), np.concatenate(first)
+
+
+def _names(ks: tuple[int, ...]) -> list[str]:
+    return [f"{metric}@{k}" for k in ks for metric in METRICS]
+
+
+def _catalogue(first: np.ndarray, truth: Truth, k: int) -> dict[str, Estimate]:
+    num_candidates = len(truth.popularity)
+    return {
+        f"coverage@{k}": Estimate(catalogue.coverage(first, num_candidates)),
+        f"average_popularity@{k}": Estimate(catalogue.average_popularity(first, truth.popularity)),
+        f"gini@{k}": Estimate(catalogue.gini(first, num_candidates)),
+    }
+
+
+def _tenths(truth: Truth, counts: np.ndarray) -> list[float]:
+    """Returns the share of `counts` in each tenth of the catalogue, the most popular first."""
+    order = np.argsort(-truth.popularity, kind="stable")
+    tenths = np.array([part.sum() for part in np.array_split(counts[order], 10)], float)
+    return [float(share) for share in tenths / max(tenths.sum(), 1)]
+
+
+def _kind(recommender: Any) -> str:
+    if isinstance(recommender, Oracle):
+        return "ceiling"
+    return "baseline" if isinstance(recommender, Baseline) else "model"
+
+
+def _degenerate(name: str, first: np.ndarray) -> list[str]:
+    tops = first[:, 0][first[:, 0] >= 0]
+    share = np.bincount(tops).max() / len(first) if len(tops) else 1.0
+    if share < _SAME_FIRST or len(first) < 2:
+        return []
+    return [
+        f"{name} recommends the same candidate first to {100 * share:.0f} % of users: "
+        "has it learned anything about them?"
+    ]

@@ -1,0 +1,92 @@
+"""What test users took, as a sparse matrix over the candidates."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import scipy.sparse as sp
+
+from tfrecs.baselines.base import find_positions, id_column
+from tfrecs.evaluation.splits import Split
+
+
+@dataclass(frozen=True)
+class Truth:
+    """The users to evaluate and what they took.
+
+    Args:
+        queries: Rows of the U users who have something to find.
+        relevant: bool csr `(U, C)`, what they took in the test.
+        seen: bool csr `(U, C)`, what is masked for them.
+        popularity: Training events of each candidate, int64 `(C,)`.
+        left_out: Test events left out, by reason.
+    """
+
+    queries: pa.Table
+    relevant: sp.csr_matrix
+    seen: sp.csr_matrix
+    popularity: np.ndarray
+    left_out: dict[str, int]
+
+
+def find_truth(split: Split, tables: Any, mask_seen: bool) -> Truth:
+    """Finds who is evaluated on what.
+
+    A test event is left out if its user has no row in `tables.queries`, its item none in
+    `tables.candidates`, or if the pair is masked because it was seen in training. Repeated test
+    events of a pair count once.
+
+    Args:
+        split: Training and test events.
+        tables: Has `queries`, `candidates` and `spec`.
+        mask_seen: Whether what a user met in training is masked.
+
+    Raises:
+        ValueError: If no test event is left.
+    """
+    users, items = pair_positions(split.test, tables)
+    known = (users >= 0) & (items >= 0)
+    shape = (tables.queries.num_rows, tables.candidates.num_rows)
+    relevant = _matrix(users[known], items[known], shape)
+    train_users, train_items = pair_positions(split.train, tables)
+    met = (train_users >= 0) & (train_items >= 0)
+    seen = _matrix(train_users[met], train_items[met], shape)
+    again = relevant.multiply(seen).astype(bool) if mask_seen else sp.csr_matrix(shape, dtype=bool)
+    left_out = {
+        "user unknown": int((users < 0).sum()),
+        "item unknown": int(((users >= 0) & (items < 0)).sum()),
+        "seen in training": int(again.nnz),
+    }
+    relevant = relevant > again
+    rows = np.nonzero(np.diff(relevant.indptr))[0]
+    if len(rows) == 0:
+        raise ValueError(
+            f"None of the {split.test.num_rows} test events can be evaluated: {left_out}. "
+            "Check that ids are the same in `test`, `queries` and `candidates`."
+        )
+    return Truth(
+        queries=tables.queries.take(rows),
+        relevant=relevant[rows],
+        seen=seen[rows] if mask_seen else sp.csr_matrix((len(rows), shape[1]), dtype=bool),
+        popularity=np.bincount(train_items[train_items >= 0], minlength=shape[1]),
+        left_out={reason: count for reason, count in left_out.items() if count},
+    )
+
+
+def pair_positions(events: pa.Table, tables: Any) -> tuple[np.ndarray, np.ndarray]:
+    """Returns the rows of `tables.queries` and `tables.candidates` of each event; -1 for none."""
+    found = []
+    for feature, argument in (
+        (tables.spec.query_id, "queries"),
+        (tables.spec.candidate_id, "candidates"),
+    ):
+        known = id_column(getattr(tables, argument), feature.name, argument)
+        wanted = id_column(events, feature.name, "events")
+        found.append(find_positions(wanted, known, feature.name))
+    return found[0], found[1]
+
+
+def _matrix(rows: Any, columns: Any, shape: tuple[int, int]) -> sp.csr_matrix:
+    ones: Any = np.ones(len(rows), bool)
+    return sp.csr_matrix((ones, (rows, columns)), shape=shape)

@@ -1,5 +1,6 @@
 """Blocks shared by the models."""
 
+from tfrecs.layers.embedding import IdEmbedding as IdEmbedding
 from tfrecs.layers.embedding import ReservedZeros as ReservedZeros
 from tfrecs.layers.embedding import id_embedding as id_embedding
 from tfrecs.layers.negatives import large_negative as large_negative

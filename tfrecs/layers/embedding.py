@@ -44,10 +44,50 @@ class ReservedZeros(keras.initializers.Initializer):
         return {"stddev": self.stddev, "seed": self.seed}
 
 
+class IdEmbedding(keras.layers.Layer):
+    """A table of rows, read by id.
+
+    As `keras.layers.Embedding`, but on TensorFlow just the rows of the batch are read. Keras reads
+    the whole table before it gathers, which after a row-sparse update copies it at every step.
+
+    Args:
+        size: Number of rows.
+        dim: Length of a row.
+        stddev: Standard deviation of the initial rows; those of the reserved ids are zeros.
+        seed: Seed of the initial rows. Defaults to 0.
+
+    Example:
+
+    >>> layer = IdEmbedding(5, 3, stddev=0.1)
+    >>> layer(ops.array([[1, 4]])).shape, len(layer.weights)
+    (TensorShape([1, 2, 3]), 1)
+    """
+
+    def __init__(self, size: int, dim: int, *, stddev: float, seed: int = 0, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.size = size
+        self.dim = dim
+        self.embeddings = self.add_weight(
+            shape=(size, dim),
+            initializer=ReservedZeros(stddev, seed),
+            autocast=False,  # a cast would be of the whole table
+            name="embeddings",
+        )
+        self.built = True
+
+    def call(self, ids: Tensor) -> Tensor:
+        """Returns rows, shape `ids.shape + (dim,)`."""
+        # floats come from Keras's symbolic tracing alone
+        ids = ids if "int" in keras.backend.standardize_dtype(ids.dtype) else ops.cast(ids, "int32")
+        # `.value` is what TensorFlow can gather from without a read of the whole variable
+        rows = ops.take(self.embeddings.value, ids, axis=0)
+        return ops.cast(rows, self.compute_dtype)
+
+
 def id_embedding(
     feature: Categorical, dim: int, *, stddev: float, seed: int, name: str, dtype: Any = None
-) -> keras.layers.Embedding:
-    """Builds the table of a categorical feature, its weights created at once.
+) -> IdEmbedding:
+    """Builds the table of a categorical feature.
 
     Args:
         feature: The feature; its `size` is the number of rows.
@@ -58,17 +98,16 @@ def id_embedding(
         dtype: Dtype policy of the layer; `None` for Keras's global one.
 
     Returns:
-        A layer from int ids of any shape to vectors, one axis more.
+        The layer, its weights created.
 
     Raises:
-        ValueError: If `feature.size` is not known yet.
+        ValueError: If `feature.size` is not known yet, or `dim` is not positive.
 
     Example:
 
-    >>> user = Categorical("user_id", size=5)
-    >>> layer = id_embedding(user, 3, stddev=0.1, seed=0, name="users")
-    >>> layer(ops.array([1, 4])).shape, len(layer.weights)
-    (TensorShape([2, 3]), 1)
+    >>> layer = id_embedding(Categorical("user_id", size=5), 3, stddev=0.1, seed=0, name="users")
+    >>> tuple(layer.embeddings.shape)
+    (5, 3)
     """
     checks.positive("embedding_dim", dim)
     if feature.size is None:
@@ -76,12 +115,4 @@ def id_embedding(
         raise ValueError(
             checks.expected(f"size of {feature.name!r}", "the number of its ids", None, remedy)
         )
-    table = keras.layers.Embedding(
-        feature.size,
-        dim,
-        embeddings_initializer=ReservedZeros(stddev, seed),
-        name=name,
-        dtype=dtype,
-    )
-    table.build()
-    return table
+    return IdEmbedding(feature.size, dim, stddev=stddev, seed=seed, name=name, dtype=dtype)

@@ -106,7 +106,7 @@ class TwoTower(Retriever):
             name="candidate",
             dtype=dtype,
         )
-        self.num_candidates = self.candidate_embedding.input_dim
+        self.num_candidates = self.candidate_embedding.size
         if negatives == "uniform" and self.num_candidates <= NUM_RESERVED_IDS:
             name = self.candidate_name
             raise ValueError(checks.expected(f"size of {name!r}", "3 or more", self.num_candidates))

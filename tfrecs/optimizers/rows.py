@@ -1,0 +1,95 @@
+"""Gradients that concern a few rows of a table: the part the row-sparse optimizers share.
+
+TensorFlow gives the gradient of a gather as `tf.IndexedSlices`: values `(N, D)` and the ids `(N,)`
+of their rows, with duplicates. Other backends give dense gradients.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from tfrecs import checks
+
+Tensor = Any  # a tensor of whichever backend Keras runs on
+
+
+def refuse_dense_options(optimizer: keras.optimizers.Optimizer) -> None:
+    """Raises ValueError for options that would touch every row of every table at each step."""
+    remedies = {
+        "weight_decay": "Use the model's own `l2`, which concerns the rows of the batch.",
+        "use_ema": "Average checkpoints instead, or use the dense Keras optimizer.",
+        "gradient_accumulation_steps": "Use a larger batch: its cost is that of its rows.",
+        "loss_scale_factor": "Wrap the optimizer in keras.optimizers.LossScaleOptimizer.",
+    }
+    for option, remedy in remedies.items():
+        value = getattr(optimizer, option)
+        if value:
+            raise ValueError(
+                checks.expected(option, "unset on a row-sparse optimizer", value, remedy)
+            )
+
+
+def is_sparse(gradient: Tensor) -> bool:
+    """Returns whether `gradient` is of a few rows, not of the whole table."""
+    return isinstance(gradient, tf.IndexedSlices)
+
+
+def unique_rows(gradient: Tensor, dtype: Any) -> tuple[Tensor, Tensor]:
+    """Sums the gradients of each row.
+
+    Args:
+        gradient: `tf.IndexedSlices` of N rows with duplicates.
+        dtype: Dtype of the sums.
+
+    Returns:
+        The sums `(U, D)` and the ids `(U,)`, each once.
+    """
+    ids, positions = tf.unique(gradient.indices)  # (U,), (N,)
+    values = tf.cast(gradient.values, dtype)
+    return tf.math.unsorted_segment_sum(values, positions, tf.size(ids)), ids
+
+
+def read(variable: Any, ids: Tensor) -> Tensor:
+    """Returns the rows `ids` of a variable, without reading the others."""
+    return tf.gather(_tf_variable(variable), ids)
+
+
+def write(variable: Any, ids: Tensor, rows: Tensor) -> None:
+    """Overwrites the rows `ids` of a variable."""
+    _tf_variable(variable).scatter_update(tf.IndexedSlices(rows, ids))
+
+
+def subtract(variable: Any, ids: Tensor, rows: Tensor) -> None:
+    """Subtracts from the rows `ids` of a variable."""
+    _tf_variable(variable).scatter_sub(tf.IndexedSlices(rows, ids))
+
+
+def clip(optimizer: keras.optimizers.Optimizer, gradients: Sequence[Tensor]) -> list[Tensor]:
+    """Clips as Keras does on dense gradients: duplicated rows are summed before a norm is taken."""
+    if not (optimizer.clipnorm or optimizer.global_clipnorm or optimizer.clipvalue):
+        return list(gradients)
+    summed = [_without_duplicates(gradient) for gradient in gradients]
+    values = [g.values if is_sparse(g) else g for g in summed]
+    if optimizer.clipnorm:
+        values = [tf.clip_by_norm(v, optimizer.clipnorm) for v in values]
+    elif optimizer.global_clipnorm:
+        values, _ = tf.clip_by_global_norm(values, optimizer.global_clipnorm)
+    else:
+        values = [tf.clip_by_value(v, -optimizer.clipvalue, optimizer.clipvalue) for v in values]
+    return [
+        tf.IndexedSlices(v, g.indices, g.dense_shape) if is_sparse(g) else v
+        for v, g in zip(values, summed, strict=True)
+    ]
+
+
+def _without_duplicates(gradient: Tensor) -> Tensor:
+    if not is_sparse(gradient):
+        return gradient
+    values, ids = unique_rows(gradient, gradient.values.dtype)
+    return tf.IndexedSlices(values, ids, gradient.dense_shape)
+
+
+def _tf_variable(variable: Any) -> Any:
+    return variable.value if isinstance(variable, keras.Variable) else variable

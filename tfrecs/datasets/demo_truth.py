@@ -1,0 +1,128 @@
+"""What a demo world knows and no model may see."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from tfrecs import checks
+from tfrecs.datasets import demo_world as world
+from tfrecs.datasets.demo_topics import TOPICS
+from tfrecs.datasets.demo_world import Items, Users
+
+
+@dataclass(frozen=True)
+class Truth:
+    """The latent state of a demo world, from which its events were drawn.
+
+    Args:
+        items: Topics, weight, appeal, quality of the items, in the order of `candidates`.
+        users: Interests and activity of the users, in the order of `queries`.
+        user_ids: Ids of the users, string `(U,)`.
+        skills: The skills that the CV of each user holds, U lists.
+        focus: The topic that each session begins with, int64 `(S,)`; the position is `session_id`.
+        last: When the last event of each user is, float64 `(U,)` in days since the site is
+            watched; 60 without an event.
+    """
+
+    items: Items
+    users: Users
+    user_ids: pa.Array
+    skills: list[list[str]]
+    focus: np.ndarray
+    last: np.ndarray
+
+    @property
+    def topics(self) -> tuple[str, ...]:
+        """Names of the topics, which `items.topic` and `users.topics` count from 0."""
+        return tuple(topic.name for topic in TOPICS)
+
+    def click_probability(self, queries: pa.Table) -> np.ndarray:
+        """Returns how probable each item is the next impression AND clicked: the oracle's score.
+
+        `P(i) = sum over moments m of P(m) P(show i | m) examination P(click | match, appeal, m)`
+
+        with the user's interests at the time of the query. It is the best possible ranking of the
+        next clicks for who knows the user and the time. The running session says more: give its
+        `session_id` to include it. What the user clicked before is not left out (a user clicks an
+        item once): exclude it, as every evaluation does.
+
+        Args:
+            queries: Table of B queries with `user_id`; with `timestamp` (seconds since 1970) the
+                state at that time, else at the user's last event; with `session_id` of a session
+                of that user, in it.
+
+        Returns:
+            Probabilities float32 `(B, C)`; a row sums to the user's click rate.
+
+        Raises:
+            ValueError: A `user_id` or `session_id` is not of this world.
+        """
+        rows = self._rows(queries)
+        days = self.last[rows]
+        if "timestamp" in queries.column_names:
+            seconds = queries["timestamp"].to_numpy() - world.START
+            days = seconds / world.SECONDS_PER_DAY
+        days = np.clip(days, 0.0, world.DAYS)
+        topics, shares = self.users.topics[rows], self.users.shares(rows, days)
+        interest = np.zeros((len(rows), world.NUM_TOPICS), np.float32)  # (B, K)
+        np.add.at(interest, (np.arange(len(rows))[:, None], topics), shares)
+        begin = interest
+        if "session_id" in queries.column_names:
+            begin = np.eye(world.NUM_TOPICS, dtype=np.float32)[self._focus(queries)]
+        after = np.zeros_like(begin)
+        after[:, world.siblings(np.arange(world.NUM_TOPICS))] = begin
+        moment = (1 - world.TURNED) * begin + world.TURNED * after  # (B, K)
+        return self._combine(rows, np.minimum(days, world.DAYS - 1).astype(int), interest, moment)
+
+    def _combine(
+        self, rows: np.ndarray, day: np.ndarray, interest: np.ndarray, moment: np.ndarray
+    ) -> np.ndarray:
+        items = self.items
+        weight = world.day_weights(items)[day].astype(np.float32)  # (B, C)
+        of_topic = np.zeros((items.topic.size, world.NUM_TOPICS), np.float32)
+        of_topic[np.arange(items.topic.size), items.topic] = 1.0
+        in_topic = weight / (weight @ of_topic)[:, items.topic]  # shares of the day's topic
+        in_all = weight / weight.sum(axis=1, keepdims=True)
+        like = interest[:, items.topic]  # (B, C)
+        matched = (1 - world.SECOND_TOPIC) * like
+        matched += world.SECOND_TOPIC * interest[:, items.second]
+        click_in = world.click_chance(matched, items.appeal, np.ones(1))
+        click_out = world.click_chance(matched, items.appeal, np.zeros(1))
+        now = moment[:, items.topic]
+        click = now * click_in + (1 - now) * click_out  # whatever the moment
+        personal = world.FOCUS * now * click_in + (1 - world.FOCUS) * like * click
+        shown = world.POPULAR_SHARE * in_all * click
+        shown += (1 - world.POPULAR_SHARE) * in_topic * personal
+        seen = world.mean_examination()[self.users.device[rows], None]
+        chances: np.ndarray = (shown * seen).astype(np.float32)
+        return chances
+
+    def _rows(self, queries: pa.Table) -> np.ndarray:
+        found = pc.index_in(queries["user_id"].combine_chunks(), value_set=self.user_ids)
+        if found.null_count:
+            row = int(np.argmax(found.is_null().to_numpy(zero_copy_only=False)))
+            raise ValueError(
+                checks.expected(
+                    "queries",
+                    f"a table of users of this world ({self.user_ids[0]} to {self.user_ids[-1]})",
+                    queries["user_id"][row].as_py(),
+                )
+            )
+        rows: np.ndarray = found.to_numpy(zero_copy_only=False).astype(np.int64)
+        return rows
+
+    def _focus(self, queries: pa.Table) -> np.ndarray:
+        sessions = queries["session_id"].to_numpy()
+        known = (sessions >= 0) & (sessions < len(self.focus))
+        if not known.all():
+            raise ValueError(
+                checks.expected(
+                    "queries",
+                    f"a table with session_id from 0 to {len(self.focus) - 1}",
+                    int(sessions[~known][0]),
+                )
+            )
+        focus: np.ndarray = self.focus[sessions]
+        return focus

@@ -64,7 +64,7 @@ def full_ranking(
     scores: dict[str, dict[str, Estimate]] = {}
     exposure = {"test": _tenths(truth, np.asarray(truth.relevant.sum(axis=0)).ravel())}
     warnings, seconds = [], {}
-    kinds = {name: _kind(recommender) for name, recommender in recommenders.items()}
+    kinds = {name: kind_of(recommender) for name, recommender in recommenders.items()}
     for name, recommender in recommenders.items():
         start = time.perf_counter()
         values, first = _rank(name, recommender, truth, ks, batch_size)
@@ -181,7 +181,8 @@ def _tenths(truth: Truth, counts: np.ndarray) -> list[float]:
     return [float(share) for share in tenths / max(tenths.sum(), 1)]
 
 
-def _kind(recommender: Any) -> str:
+def kind_of(recommender: Any) -> str:
+    """Returns "ceiling", "baseline" or "model"."""
     if isinstance(recommender, Oracle):
         return "ceiling"
     return "baseline" if isinstance(recommender, Baseline) else "model"

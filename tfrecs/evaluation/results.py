@@ -118,6 +118,30 @@ class Results:
         wanted += [f"coverage@{first}", "rmse", "mae"]
         return [name for name in dict.fromkeys(wanted) if name in names]
 
+    def remarks(self) -> list[str]:
+        """Returns what belongs under the leaderboard, line by line: protocol, comparison, warnings.
+
+        Example:
+
+        >>> setting = Setting("demo", "random 10 %", 2, 9, {"item unknown": 1})
+        >>> Results(setting, {}, {}).remarks()
+        ['random 10 %', '2 users, 9 candidates; test events left out: 1 item unknown']
+        """
+        counted = f"{self.setting.num_users:,} users, {self.setting.num_candidates:,} candidates"
+        if self.setting.left_out:
+            reasons = (f"{count:,} {reason}" for reason, count in self.setting.left_out.items())
+            counted += f"; test events left out: {', '.join(reasons)}"
+        lines = [self.protocol, counted]
+        for name, differences in self.differences.items():
+            if self.kinds[name] == "model":
+                main = next(iter(differences))
+                found = differences[main]
+                line = f"{name} against {self.reference}: {main} {found.value:+.4f}"
+                if found.low is not None:
+                    line += f", 95 % interval {found.low:+.4f} to {found.high:+.4f}"
+                lines.append(line)
+        return [*lines, *(f"Warning: {warning}" for warning in self.warnings)]
+
     def rows(self) -> list[dict[str, Any]]:
         """Returns one row a number, as the files of `benchmarks/results` hold them."""
         return [

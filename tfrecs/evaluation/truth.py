@@ -51,8 +51,9 @@ def find_truth(split: Split, tables: Any, mask_seen: bool) -> Truth:
     relevant = _matrix(users[known], items[known], shape)
     train_users, train_items = pair_positions(split.train, tables)
     met = (train_users >= 0) & (train_items >= 0)
+    met &= mask_seen
     seen = _matrix(train_users[met], train_items[met], shape)
-    again = relevant.multiply(seen).astype(bool) if mask_seen else sp.csr_matrix(shape, dtype=bool)
+    again = relevant.multiply(seen).astype(bool)
     left_out = {
         "user unknown": int((users < 0).sum()),
         "item unknown": int(((users >= 0) & (items < 0)).sum()),
@@ -68,7 +69,7 @@ def find_truth(split: Split, tables: Any, mask_seen: bool) -> Truth:
     return Truth(
         queries=tables.queries.take(rows),
         relevant=relevant[rows],
-        seen=seen[rows] if mask_seen else sp.csr_matrix((len(rows), shape[1]), dtype=bool),
+        seen=seen[rows],
         popularity=np.bincount(train_items[train_items >= 0], minlength=shape[1]),
         left_out={reason: count for reason, count in left_out.items() if count},
     )

@@ -1,0 +1,150 @@
+"""Ranking among given candidates: the protocol of papers that sample negatives."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from tfrecs import checks
+from tfrecs.baselines.base import find_positions, id_column
+from tfrecs.evaluation.bootstrap import resample_means
+from tfrecs.evaluation.protocols import best_baseline, estimates, kind_of, paired_differences
+from tfrecs.evaluation.recommender import ModelRecommender
+from tfrecs.evaluation.results import Results, Setting
+from tfrecs.evaluation.truth import pair_positions
+
+_CELLS = 1 << 22  # scores of baselines in memory at once
+
+
+def sampled_ranking(
+    recommenders: Mapping[str, Any],
+    test: pa.Table,
+    tables: Any,
+    ks: Sequence[int] = (10,),
+    *,
+    negatives: str = "negatives",
+    protocol: str = "given negatives",
+    num_bootstrap: int = 200,
+    seed: int = 0,
+) -> Results:
+    """Ranks each test event's item among the negatives given with it.
+
+    `rank = number of negatives that score at least as high`, so a tie counts against the item;
+    `hr@k = [rank < k]`, `ndcg@k = [rank < k] / log2(rank + 2)`, `mrr@k = [rank < k] / (rank + 1)`.
+    Numbers of this protocol are much higher than those of a full ranking, and order recommenders
+    differently: use it to compare with papers that did.
+
+    Args:
+        recommenders: By name, whatever has `recommend`; a `ModelRecommender` scores the given
+            candidates alone.
+        test: Table with the query id, the candidate id and a list column of candidate ids.
+        tables: Has `name`, `queries`, `candidates` and `spec`.
+        ks: Cut-offs. Defaults to (10,).
+        negatives: Name of the list column. Defaults to "negatives".
+        protocol: What to call the split. Defaults to "given negatives".
+        num_bootstrap: Resamples of test events; 0 for no intervals. Defaults to 200.
+        seed: Of the resamples. Defaults to 0.
+
+    Returns:
+        The leaderboard.
+
+    Raises:
+        ValueError: If the column is missing or of no lists, or no test event can be evaluated.
+
+    Reference:
+        - [He et al., 2017](https://arxiv.org/abs/1708.05031)
+        - [Krichene and Rendle, 2020](https://doi.org/10.1145/3394486.3403226) on its bias.
+    """
+    if not ks or min(ks) < 1:
+        raise ValueError(checks.expected("ks", "cut-offs from 1", ks))
+    users, items = pair_positions(test, tables)
+    known = (users >= 0) & (items >= 0)
+    if not known.any():
+        raise ValueError(
+            checks.expected("test", "events of known users and items", f"{len(test)} unknown rows")
+        )
+    others = _negatives(test, tables, negatives)[known]
+    left_out = {
+        "user or item unknown": int((~known).sum()),
+        "negatives unknown": int((others == -2).sum()),
+    }
+    positions = np.concatenate([items[known, None], np.maximum(others, -1)], axis=1)
+    queries = tables.queries.take(users[known])
+    names = [f"{metric}@{k}" for k in ks for metric in ("ndcg", "hr", "mrr")]
+    scores, resampled = {}, {}
+    for name, recommender in recommenders.items():
+        values = _metrics(
+            _score(recommender, queries, positions, tables.candidates.num_rows), positions, ks
+        )
+        resampled[name] = resample_means(values, num_bootstrap, seed)
+        scores[name] = estimates(names, values.mean(axis=0), resampled[name])
+    kinds = {name: kind_of(recommender) for name, recommender in recommenders.items()}
+    reference = best_baseline(scores, kinds)
+    most = int((positions >= 0).sum(axis=1).max())
+    line = f"{protocol}; {most} given candidates ranked, ties against the test item"
+    return Results(
+        setting=Setting(
+            tables.name,
+            line,
+            int(known.sum()),
+            most,
+            {reason: count for reason, count in left_out.items() if count},
+        ),
+        scores=scores,
+        kinds=kinds,
+        reference=reference,
+        differences=paired_differences(scores, resampled, reference, names),
+    )
+
+
+def _negatives(test: pa.Table, tables: Any, name: str) -> np.ndarray:
+    """Returns positions `(N, M)`, -1 past the end of a row's list, -2 for unknown ids."""
+    if name not in test.column_names:
+        raise ValueError(
+            checks.expected(
+                "test",
+                f"a table with the column {name!r}",
+                test.column_names,
+                checks.did_you_mean(name, test.column_names),
+            )
+        )
+    lists = test[name].combine_chunks()
+    if not (pa.types.is_list(lists.type) or pa.types.is_large_list(lists.type)):
+        raise ValueError(checks.expected(name, "a column of lists of ids", str(lists.type)))
+    candidate = tables.spec.candidate_id.name
+    known = id_column(tables.candidates, candidate, "candidates")
+    found = find_positions(lists.flatten(), known, candidate)
+    widths = np.asarray(lists.value_lengths().fill_null(0))
+    rows = np.repeat(np.arange(len(widths)), widths)
+    starts = np.cumsum(widths) - widths
+    positions = np.full((len(widths), max(widths.max(initial=0), 1)), -1, np.int64)
+    positions[rows, np.arange(len(found)) - starts[rows]] = np.where(found < 0, -2, found)
+    return positions
+
+
+def _score(
+    recommender: Any, queries: pa.Table, positions: np.ndarray, num_candidates: int
+) -> np.ndarray:
+    """Returns the scores `(N, 1 + M)` of the given candidates."""
+    if isinstance(recommender, ModelRecommender):
+        return recommender.score(queries, positions)
+    # whoever cannot score given candidates ranks them all
+    block = max(1, _CELLS // num_candidates)
+    scores = np.empty(positions.shape, np.float32)
+    for start in range(0, queries.num_rows, block):
+        rows = slice(start, start + block)
+        best, place = recommender.recommend(queries.slice(start, block), num_candidates)
+        every = np.full(best.shape, -np.inf, np.float32)
+        ranked = np.nonzero(place >= 0)
+        every[ranked[0], place[ranked]] = best[ranked]
+        scores[rows] = np.take_along_axis(every, np.maximum(positions[rows], 0), axis=1)
+    return scores
+
+
+def _metrics(scores: np.ndarray, positions: np.ndarray, ks: Sequence[int]) -> np.ndarray:
+    """Returns ndcg, hr, mrr at each cut-off, `(N, 3 * len(ks))`; column 0 is the test item."""
+    rivals = (positions[:, 1:] >= 0) & (positions[:, 1:] != positions[:, :1])
+    rank = ((scores[:, 1:] >= scores[:, :1]) & rivals).sum(axis=1)
+    gains = (1 / np.log2(rank + 2), np.ones(len(rank)), 1 / (rank + 1))
+    return np.stack([gain * (rank < k) for k in ks for gain in gains], axis=1)

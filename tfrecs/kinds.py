@@ -1,5 +1,6 @@
 """The kinds of feature: frozen dataclasses that say what a column holds and refuse nonsense."""
 
+from collections import Counter
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, get_args
 
@@ -239,9 +240,7 @@ def _check_feature(feature: Any) -> None:
     if not isinstance(feature.name, str) or not feature.name:
         raise ValueError(checks.expected("name", "a text of at least one letter", feature.name))
     _check_choice(feature, "role", ROLES)
-    size = getattr(feature, "size", None)
-    if size is not None and (not _is_count(size) or size < NUM_RESERVED_IDS):
-        raise ValueError(_of(feature, "size", "an integer of at least 2, or None", size))
+    _check_counts(feature, NUM_RESERVED_IDS, *{"size"} & set(type(feature).__annotations__))
 
 
 def _check_choice(feature: Any, field: str, choices: tuple[str, ...]) -> None:
@@ -253,16 +252,13 @@ def _check_choice(feature: Any, field: str, choices: tuple[str, ...]) -> None:
         )
 
 
-def _is_count(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)
-
-
 def _check_counts(feature: Any, least: int, *fields: str) -> None:
     """Checks integers of at least `least`; `None` passes where the field's type allows it."""
     for field in fields:
         value = getattr(feature, field)
         optional = type(None) in get_args(type(feature).__annotations__[field])
-        if not (optional and value is None) and (not _is_count(value) or value < least):
+        count = isinstance(value, int) and not isinstance(value, bool) and value >= least
+        if not count and not (optional and value is None):
             raise ValueError(_of(feature, field, f"an integer of at least {least}", value))
 
 
@@ -299,5 +295,5 @@ def _check_values(feature: Any, kind: type) -> None:
         expectation = f"of {kind.__name__} values other than {missing!r}, which means missing"
         raise ValueError(_of(feature, "vocabulary", expectation, wrong[0]))
     if len(set(values)) < len(values):
-        twice = next(v for i, v in enumerate(values) if v in values[:i])
+        twice = Counter(values).most_common(1)[0][0]
         raise ValueError(_of(feature, "vocabulary", "without duplicates", twice))

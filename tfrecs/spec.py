@@ -204,16 +204,16 @@ class FeatureSpec:
 
     def to_schema(self) -> Any:
         """Returns the spec as a tensorflow-metadata `Schema`, which TFDV and TFX read."""
-        from tfrecs import schema  # protobuf is slow to import, and most programs need none
+        from tfrecs.schema import to_schema  # most programs need no protobuf
 
-        return schema.to_schema(self)
+        return to_schema(self)
 
     @classmethod
     def from_schema(cls, message: Any) -> "FeatureSpec":
         """Rebuilds a spec from `to_schema`, or reads a Schema of other origin."""
-        from tfrecs import schema
+        from tfrecs.schema import from_schema
 
-        return schema.from_schema(message)
+        return from_schema(message)
 
 
 def batch_keys(feature: Feature) -> tuple[str, ...]:

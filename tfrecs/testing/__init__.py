@@ -1,0 +1,8 @@
+"""The public contract: what every model, loss, metric and index promises, as named checks."""
+
+from tfrecs.testing.case import Check as Check
+from tfrecs.testing.case import ContractError as ContractError
+from tfrecs.testing.case import ModelCase as ModelCase
+from tfrecs.testing.data import checkerboard as checkerboard
+from tfrecs.testing.data import markov_sequences as markov_sequences
+from tfrecs.testing.data import random_table as random_table

@@ -138,7 +138,7 @@ def _shape(feature: Feature, message: Any) -> set[str]:
         message.sequence_metadata.sequential_status = yes
         if feature.max_length is not None:
             message.sequence_metadata.sequence_truncation_limit = feature.max_length
-            return {"dtype", "max_length"}
+        return {"dtype", "max_length"}
     return {"dtype"}
 
 
@@ -194,7 +194,8 @@ def from_schema(schema: Any) -> FeatureSpec:
     if not isinstance(schema, schema_pb2.Schema):
         raise TypeError(checks.expected("schema", "a tensorflow-metadata Schema", schema))
     domains = {d.name: d for d in (*schema.string_domain, *schema.int_domain)}
-    features = [_feature(message, domains) for message in schema.feature]
+    names = {message.name for message in schema.feature}
+    features = [_feature(message, domains, names) for message in schema.feature]
     for tag in schema.annotation.tag:
         if tag.startswith(f"{_PREFIX}cross="):
             value = json.loads(tag.split("=", 1)[1])
@@ -202,13 +203,13 @@ def from_schema(schema: Any) -> FeatureSpec:
     return FeatureSpec(tuple(features))
 
 
-def _feature(message: Any, domains: dict[str, Any]) -> Feature:
+def _feature(message: Any, domains: dict[str, Any], names: set[str]) -> Feature:
     kind, fields = _kind(message, domains)
     if kind in (Categorical, MultiCategorical, Sequence):
-        fields |= _ids(message, domains)
+        fields |= _ids(message, domains, names)
     if kind is Sequence:
         fields["max_length"] = message.sequence_metadata.sequence_truncation_limit or None
-    known = {field.name for field in dataclasses.fields(kind)}
+    known = [field.name for field in dataclasses.fields(kind)]
     for tag in message.annotation.tag:
         if tag.startswith(_PREFIX):
             field, value = tag.removeprefix(_PREFIX).split("=", 1)
@@ -243,12 +244,12 @@ def _kind(message: Any, domains: dict[str, Any]) -> tuple[type[Any], dict[str, A
     return Numeric, {}
 
 
-def _ids(message: Any, domains: dict[str, Any]) -> dict[str, Any]:
-    """Reads dtype, vocabulary and the sharing of one."""
+def _ids(message: Any, domains: dict[str, Any], names: set[str]) -> dict[str, Any]:
+    """Reads dtype and vocabulary, which may be another feature's."""
     kind = schema_pb2.FeatureType.Name(message.type)
     fields: dict[str, Any] = {"dtype": next(d for d, name in _TYPES.items() if name == kind)}
     domain = domains.get(message.domain)
-    if message.domain and message.domain != message.name:
+    if message.domain in names - {message.name}:
         fields["shared_with"] = message.domain
     elif kind == "BYTES":
         values = (domain or message.string_domain).value

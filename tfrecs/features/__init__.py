@@ -1,5 +1,8 @@
 """From raw rows to model tensors: input pipelines, and the one feature layer of all stages."""
 
+from tfrecs.features.input import from_arrays as from_arrays
+from tfrecs.features.input import from_arrow as from_arrow
+from tfrecs.features.order import Epoch as Epoch
 from tfrecs.features.text import tokenize as tokenize
 from tfrecs.features.transform import FeatureTransform as FeatureTransform
 from tfrecs.features.vocabulary import HashBins as HashBins

@@ -1,4 +1,10 @@
 """Indexes: from query vectors to the best candidates, exact or approximate."""
 
 from tfrecs.retrieval.base import Index as Index
+from tfrecs.retrieval.build import build as build
+from tfrecs.retrieval.build import load as load
 from tfrecs.retrieval.exact import Exact as Exact
+from tfrecs.retrieval.exact import nearest as nearest
+from tfrecs.retrieval.scann import ScaNN as ScaNN
+from tfrecs.retrieval.scann_graph import op_library as op_library
+from tfrecs.retrieval.tuning import recall_at_k as recall_at_k

@@ -1,5 +1,6 @@
 """The face of every index: query vectors in, the best candidates out."""
 
+import inspect
 import os
 from abc import abstractmethod
 from collections.abc import Mapping
@@ -148,6 +149,11 @@ class Index(keras.layers.Layer):
         Its `__call__(queries, k, exclude_positions)` takes `(B, D)` float32, a scalar int32
         and `(B, E)` int32 (E may be 0), and returns what `search` does.
         """
+
+    def get_config(self) -> dict[str, Any]:
+        """Returns the constructor's arguments; `save` keeps the contents."""
+        arguments = inspect.signature(type(self)).parameters
+        return {name: getattr(self, name) for name in arguments}
 
     def save(self, directory: str | os.PathLike[str]) -> None:
         """Writes the index to a directory, which appears whole or not at all."""

@@ -11,6 +11,8 @@ from keras import ops
 from tfrecs import checks
 from tfrecs.retrieval.base import Index
 
+MAX_SCORES = 2**25  # 128 MiB
+
 
 @keras.saving.register_keras_serializable(package="tfrecs")
 class Exact(Index):
@@ -39,7 +41,7 @@ class Exact(Index):
         self,
         k: int = 10,
         similarity: str = "dot",
-        max_scores: int = 2**25,
+        max_scores: int = MAX_SCORES,
         name: str | None = None,
     ) -> None:
         super().__init__(k=k, similarity=similarity, name=name)
@@ -75,10 +77,7 @@ class Exact(Index):
         return ExactModule(self._table.value, search)
 
     def _build_state(self, vectors: np.ndarray) -> None:
-        table = vectors.T
-        if self.similarity == "squared_l2":  # 2 q.x - |x|^2 is one product with a longer q
-            table = np.concatenate([table, np.square(vectors).sum(1)[None]])
-        self._state["table"] = _Untracked(np.ascontiguousarray(table, np.float32))
+        self._state["table"] = _Untracked(as_table(vectors, self.similarity))
 
     def _search(self, queries: Any, k: Any, exclude_positions: Any) -> tuple[Any, Any]:
         return search_blocks(
@@ -102,6 +101,39 @@ class _Untracked:
 
     def __init__(self, table: np.ndarray) -> None:
         self.variable = keras.Variable(table, trainable=False, name="candidates")
+
+
+def as_table(vectors: np.ndarray, similarity: str) -> np.ndarray:
+    """Returns the vectors as columns: `(D, C)`, or `(D + 1, C)` with `|x|^2` last.
+
+    For "squared_l2", `2 q . x - |x|^2` is then one product with a longer query.
+    """
+    table = vectors.T
+    if similarity == "squared_l2":
+        table = np.concatenate([table, np.square(vectors).sum(1)[None]])
+    return np.ascontiguousarray(table, np.float32)
+
+
+def nearest(
+    vectors: np.ndarray, queries: np.ndarray, k: int, similarity: str = "dot"
+) -> np.ndarray:
+    """Returns the positions of the best `k`, `(B, k)`, by exact search.
+
+    Args:
+        vectors: `(C, D)`, of unit length for "cosine".
+        queries: `(B, D)`.
+        k: Number of results.
+        similarity: As for the index. Defaults to "dot".
+
+    Example:
+
+    >>> nearest(np.eye(3, dtype="float32"), np.array([[0.1, 0.3, 0.2]], "float32"), 2)
+    array([[1, 2]], dtype=int32)
+    """
+    table = ops.convert_to_tensor(as_table(vectors, similarity))
+    queries = ops.convert_to_tensor(np.asarray(queries, np.float32))
+    found = search_blocks(table, queries, k, None, similarity=similarity, max_scores=MAX_SCORES)
+    return np.asarray(ops.convert_to_numpy(found[1]))
 
 
 def search_blocks(

@@ -52,6 +52,7 @@ class ExactModule(tf.Module):
         self.table = table
         self._search = search
 
+    @tf.autograph.experimental.do_not_convert
     def __call__(
         self, queries: tf.Tensor, k: tf.Tensor, exclude_positions: tf.Tensor
     ) -> tuple[tf.Tensor, tf.Tensor]:

@@ -163,7 +163,7 @@ class ModelRecommender:
         # finite vectors have been checked; pairs have not
         wrong = False if self._retrieves else ops.any(ops.isnan(found))
         found = ops.scatter_update(found, cells, ops.full((ops.shape(cells)[0],), -np.inf))
-        k = scores.shape[1]
+        k = ops.shape(scores)[1]  # not a constant when it has varied from call to call
         # the earlier ones stand first: of equal scores, top_k takes the first
         best, place = ops.top_k(ops.concatenate([scores, found], axis=1), k)
         earlier = ops.take_along_axis(positions, ops.minimum(place, k - 1), axis=1)

@@ -77,15 +77,19 @@ def find_truth(split: Split, tables: Any, mask_seen: bool) -> Truth:
 
 def pair_positions(events: pa.Table, tables: Any) -> tuple[np.ndarray, np.ndarray]:
     """Returns the rows of `tables.queries` and `tables.candidates` of each event; -1 for none."""
-    found = []
-    for feature, argument in (
-        (tables.spec.query_id, "queries"),
-        (tables.spec.candidate_id, "candidates"),
-    ):
-        known = id_column(getattr(tables, argument), feature.name, argument)
-        wanted = id_column(events, feature.name, "events")
-        found.append(find_positions(wanted, known, feature.name))
-    return found[0], found[1]
+    return query_positions(events, tables), _positions(
+        events, tables.candidates, tables.spec.candidate_id.name, "candidates"
+    )
+
+
+def query_positions(events: pa.Table, tables: Any) -> np.ndarray:
+    """Returns the row of `tables.queries` of each event; -1 for none."""
+    return _positions(events, tables.queries, tables.spec.query_id.name, "queries")
+
+
+def _positions(events: pa.Table, known: pa.Table, name: str, argument: str) -> np.ndarray:
+    wanted = id_column(events, name, "events")
+    return find_positions(wanted, id_column(known, name, argument), name)
 
 
 def _matrix(rows: Any, columns: Any, shape: tuple[int, int]) -> sp.csr_matrix:

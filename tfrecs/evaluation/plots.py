@@ -1,0 +1,208 @@
+"""Plots of a report, as SVG text that takes the page's colours and width."""
+
+import io
+import re
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+
+from tfrecs.evaluation.results import Results
+
+_INK = "#010203"  # stands for the page's text colour
+_COLORS = {"model": "#3b7ddd", "baseline": "#8d99a8", "ceiling": "#d39b2a"}
+_LINES = ("#3b7ddd", "#d1495b", "#2a9d8f", "#8d6cab", "#d39b2a", "#5f7a8c")
+_SETTINGS = {
+    "svg.fonttype": "none",  # text stays text
+    "text.parse_math": False,  # a name may hold a dollar
+    "font.size": 10,
+    "font.family": "sans-serif",
+    "text.color": _INK,
+    "axes.labelcolor": _INK,
+    "axes.edgecolor": _INK,
+    "xtick.color": _INK,
+    "ytick.color": _INK,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.linewidth": 0.6,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "grid.color": "#808080",
+    "grid.alpha": 0.25,
+    "grid.linewidth": 0.6,
+    "legend.frameon": False,
+    "figure.constrained_layout.use": True,
+}
+
+
+def activity(user_events: np.ndarray) -> str:
+    """Draws how many users have how many training events."""
+    with _figure("users") as (figure, save):
+        axes = figure.subplots()
+        high = max(int(user_events.max(initial=1)), 2)
+        edges = np.unique(np.round(np.geomspace(1, high + 1, 24)).astype(int))
+        axes.hist(user_events, bins=edges, color=_LINES[0], alpha=0.85, rwidth=0.94)
+        axes.set_xscale("log")
+        _plain_ticks(axes.xaxis)
+        axes.set_xlabel("training events of a user")
+        axes.set_ylabel("users")
+        axes.grid(axis="x", visible=False)
+        return save()
+
+
+def long_tail(item_events: np.ndarray) -> str:
+    """Draws the training events of each item, the most popular first."""
+    with _figure("items") as (figure, save):
+        axes = figure.subplots()
+        counts = np.sort(item_events)[::-1]
+        keep = np.unique(np.linspace(0, len(counts) - 1, min(len(counts), 300)).astype(int))
+        share = 100 * (keep + 1) / len(counts)
+        axes.fill_between(share, counts[keep], 0, color=_LINES[2], alpha=0.25, linewidth=0)
+        axes.plot(share, counts[keep], color=_LINES[2], linewidth=1.6)
+        axes.set_yscale("symlog", linthresh=1)
+        axes.set_ylim(bottom=0)
+        _plain_ticks(axes.yaxis)
+        axes.set_xlim(0, 100)
+        axes.set_xlabel("items, % of the catalogue, most popular first")
+        axes.set_ylabel("training events")
+        return save()
+
+
+def training(history: Mapping[str, Sequence[float]]) -> str:
+    """Draws the curves of a training, one panel for each quantity."""
+    names = list(dict.fromkeys(name.removeprefix("val_") for name in history))[:4]
+    with _figure("training", height=3.0 * len(names)) as (figure, save):
+        panels = figure.subplots(len(names), 1, squeeze=False)[:, 0]
+        for axes, name in zip(panels, names, strict=True):
+            for color, key, label in (
+                (_LINES[0], name, "training"),
+                (_LINES[1], f"val_{name}", "validation"),
+            ):
+                values = history.get(key, [])
+                epochs = np.arange(1, len(values) + 1)
+                marker = "o" if len(values) < 30 else None
+                axes.plot(epochs, values, color=color, marker=marker, markersize=3, label=label)
+            axes.set_ylabel(name)
+            axes.xaxis.get_major_locator().set_params(integer=True)
+            if f"val_{name}" in history:
+                axes.legend()
+        panels[-1].set_xlabel("epoch")
+        return save()
+
+
+def leaderboard(results: Results, metric: str) -> str:
+    """Draws a bar for each recommender, with its 95 % interval."""
+    names = [name for name in results.scores if metric in results.scores[name]][::-1]
+    with _figure("leaderboard", height=0.7 + 0.42 * len(names)) as (figure, save):
+        axes = figure.subplots()
+        for row, name in enumerate(names):
+            found = results.scores[name][metric]
+            color = _COLORS[results.kinds[name]]
+            axes.barh(row, found.value, height=0.66, color=color, alpha=0.9)
+            end = found.value
+            if found.low is not None and found.high is not None:
+                axes.plot([found.low, found.high], [row, row], color=_INK, linewidth=1.4)
+                axes.plot([found.low, found.high], [row, row], "|", color=_INK, markersize=7)
+                end = found.high
+            axes.annotate(
+                f"{found.value:.3f}",
+                (end, row),
+                xytext=(6, 0),
+                textcoords="offset points",
+                va="center",
+            )
+        axes.set_yticks(range(len(names)), [_cut(name) for name in names])
+        axes.tick_params(axis="y", length=0)
+        axes.grid(axis="y", visible=False)
+        axes.margins(x=0.14)
+        axes.set_xlim(left=0)
+        axes.set_xlabel(metric)
+        return save()
+
+
+def popularity(results: Results) -> str:
+    """Draws which tenths of the catalogue recommendations go to, beside what users took."""
+    with _figure("popularity") as (figure, save):
+        axes = figure.subplots()
+        places = np.arange(1, 11)
+        axes.bar(places, 100 * np.array(results.exposure["test"]), color="#808080", alpha=0.35)
+        shown = [name for name in results.exposure if name != "test"]
+        for index, name in enumerate(shown):
+            style = "-" if results.kinds.get(name) == "model" else "--"
+            axes.plot(
+                places,
+                100 * np.array(results.exposure[name]),
+                style,
+                color=_LINES[index % len(_LINES)],
+                marker="o",
+                markersize=3,
+                label=_cut(name),
+            )
+        axes.plot([], [], color="#808080", alpha=0.35, linewidth=7, label="what users took")
+        axes.set_yscale("symlog", linthresh=1)
+        axes.set_ylim(0, 130)
+        axes.set_yticks([0, 1, 10, 100], ["0", "1", "10", "100"])
+        axes.yaxis.minorticks_off()
+        axes.set_xticks(places)
+        axes.set_xlabel("tenth of the catalogue, most popular first")
+        axes.set_ylabel("% of recommendations")
+        axes.legend(fontsize=9, ncols=2)
+        return save()
+
+
+def recall(curve: Sequence[tuple[str, float, float]]) -> str:
+    """Draws recall against speed: `(label, recall, queries per second)`."""
+    with _figure("recall") as (figure, save):
+        axes = figure.subplots()
+        for index, (label, found, speed) in enumerate(curve):
+            axes.plot(speed, found, "o", color=_LINES[index % len(_LINES)])
+            axes.annotate(_cut(label), (speed, found), xytext=(6, -12), textcoords="offset points")
+        axes.set_xscale("log")
+        axes.margins(x=0.25)
+        axes.set_ylim(min(0.9, *(found - 0.02 for _, found, _ in curve)), 1.005)
+        axes.set_xlabel("queries per second")
+        axes.set_ylabel("recall against exact search")
+        return save()
+
+
+@contextmanager
+def _figure(name: str, height: float = 3.2) -> Iterator[tuple[Any, Callable[[], str]]]:
+    """Gives a figure of the page's look and what turns it into SVG text."""
+    import matplotlib
+    from matplotlib.backends.backend_svg import FigureCanvasSVG
+    from matplotlib.figure import Figure
+
+    with matplotlib.rc_context({**_SETTINGS, "svg.hashsalt": name}), warnings.catch_warnings():
+        # a name in a script that the font lacks is drawn by the browser's fonts
+        warnings.filterwarnings("ignore", message="Glyph .* missing from")
+        figure = Figure(figsize=(5.6, height))  # not pyplot's: nothing to close, no backend
+        FigureCanvasSVG(figure)
+
+        def save() -> str:
+            text = io.StringIO()
+            figure.savefig(text, format="svg", transparent=True, metadata={"Date": None})
+            return _fit(text.getvalue(), name)
+
+        yield figure, save
+
+
+def _fit(svg: str, name: str) -> str:
+    """Makes an SVG file part of a page: its ids its own, its width and ink the page's."""
+    svg = svg[svg.index("<svg") :].replace(_INK, "currentColor")
+    svg = re.sub(r'(id="|href="#|url\(#)', rf"\g<1>{name}-", svg)
+    opening = re.sub(r' (width|height)="[^"]*"', "", svg[: svg.index(">")])
+    return opening + svg[svg.index(">") :]
+
+
+def _plain_ticks(axis: Any) -> None:
+    """Writes 1, 10, 1,000 and not powers."""
+    from matplotlib.ticker import FuncFormatter, NullFormatter
+
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
+    axis.set_minor_formatter(NullFormatter())
+
+
+def _cut(name: str) -> str:
+    return name if len(name) <= 24 else name[:23] + "…"

@@ -1,0 +1,129 @@
+"""What a report says about data and users: counts, and a few users with their recommendations."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from tfrecs import checks
+from tfrecs.evaluation.splits import Split
+from tfrecs.evaluation.truth import find_truth, pair_positions, query_positions
+
+
+@dataclass(frozen=True)
+class Summary:
+    """A data set in numbers.
+
+    Args:
+        facts: Plain values, to be printed line by line.
+        user_events: Training events of each user who has any, int64.
+        item_events: Training events of each item, int64 `(C,)`.
+    """
+
+    facts: Mapping[str, int | str]
+    user_events: np.ndarray
+    item_events: np.ndarray
+
+
+@dataclass(frozen=True)
+class Example:
+    """A test user: what it is known by, and what it is recommended.
+
+    Args:
+        query: The user's id.
+        about: The user's other columns.
+        history: Titles of training events, the last ones.
+        taken: Titles of test events.
+        recommended: Title, score, and whether the user took it in the test.
+    """
+
+    query: str
+    about: str
+    history: Sequence[str]
+    taken: Sequence[str]
+    recommended: Sequence[tuple[str, float, bool]]
+
+
+def summarize(tables: Any, split: Split) -> Summary:
+    """Counts what a data set and its split hold.
+
+    Args:
+        tables: A data set.
+        split: Its training and test events.
+    """
+    users, items = pair_positions(split.train, tables)
+    user_events = np.bincount(users[users >= 0], minlength=tables.queries.num_rows)
+    item_events = np.bincount(items[items >= 0], minlength=tables.candidates.num_rows)
+    facts = dict(tables.describe())
+    facts["training events"] = split.train.num_rows
+    facts["test events"] = split.test.num_rows
+    if split.validation is not None:
+        facts["validation events"] = split.validation.num_rows
+    facts["split"] = split.protocol
+    return Summary(facts, user_events[user_events > 0], item_events)
+
+
+def find_examples(
+    recommender: Any,
+    split: Split,
+    tables: Any,
+    *,
+    num_users: int = 4,
+    k: int = 10,
+    seed: int = 0,
+    display: str = "title",
+) -> list[Example]:
+    """Recommends to a few test users, drawn at random, in words.
+
+    Args:
+        recommender: Whatever has `recommend`.
+        split: Training and test events.
+        tables: Has `queries`, `candidates` and `spec`.
+        num_users: Users to draw. Defaults to 4.
+        k: Recommendations and titles of history, at most. Defaults to 10.
+        seed: Of the draw. Defaults to 0.
+        display: Column of titles; the id where there is none. Defaults to "title".
+    """
+    checks.positive("num_users", num_users)
+    truth = find_truth(split, tables, mask_seen=True)
+    total = truth.queries.num_rows
+    rows = np.random.default_rng(seed).choice(total, min(num_users, total), replace=False)
+    queries, seen, relevant = truth.queries.take(rows), truth.seen[rows], truth.relevant[rows]
+    k = min(k, tables.candidates.num_rows)
+    scores, positions = recommender.recommend(queries, k, seen)
+    titles = _titles(tables, display)
+    users, items = pair_positions(split.train, tables)
+    places = query_positions(queries, tables)
+    examples = []
+    for row in range(len(rows)):
+        history = items[(users == places[row]) & (items >= 0)][-k:]
+        hits = set(relevant[row].indices.tolist())
+        fields = queries.slice(row, 1).to_pylist()[0]
+        name = str(fields.pop(tables.spec.query_id.name))
+        about = ", ".join(f"{key} {_short(value)}" for key, value in fields.items() if value)
+        best = [(int(p), float(s)) for p, s in zip(positions[row], scores[row], strict=True)]
+        examples.append(
+            Example(
+                query=name,
+                about=about,
+                history=[titles[p] for p in history[::-1]],
+                taken=[titles[p] for p in sorted(hits)[:k]],
+                recommended=[(titles[p], s, p in hits) for p, s in best if p >= 0],
+            )
+        )
+    return examples
+
+
+def _titles(tables: Any, display: str) -> list[str]:
+    name = tables.spec.candidate_id.name
+    ids = tables.candidates[name].to_pylist()
+    if display not in tables.candidates.column_names:
+        return [str(value) for value in ids]
+    texts = tables.candidates[display].to_pylist()
+    return [str(text) if text else str(value) for text, value in zip(texts, ids, strict=True)]
+
+
+def _short(value: Any) -> str:
+    text = ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+    return text if len(text) <= 60 else text[:57] + "..."

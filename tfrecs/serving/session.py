@@ -19,6 +19,7 @@ import json
 import math
 import os
 import sys
+from base64 import b64decode
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -232,13 +233,18 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _load(text: str) -> Any:
+    """Reads JSON in which {"b64": "..."} stands for bytes, as in TF Serving's REST bodies."""
+    return json.loads(text, object_hook=lambda o: b64decode(o["b64"]) if [*o] == ["b64"] else o)
+
+
 def _answer(given: argparse.Namespace) -> Any:
     session = Session(given.directory)
     if given.requests:
-        bodies = json.loads(given.requests.read_text("utf-8"))
+        bodies = _load(given.requests.read_text("utf-8"))
         return [session.run(body["signature_name"], body["inputs"]) for body in bodies]
     if given.inputs or given.inputs_file:
-        inputs = json.loads(given.inputs or given.inputs_file.read_text("utf-8"))
+        inputs = _load(given.inputs or given.inputs_file.read_text("utf-8"))
         return session.run(given.signature, inputs | ({} if given.k is None else {"k": given.k}))
     return {name: signature.describe() for name, signature in sorted(session.signatures.items())}
 

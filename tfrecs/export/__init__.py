@@ -1,0 +1,29 @@
+"""Features, model and index into versioned SavedModels that TensorFlow Serving takes as they are.
+
+`<directory>/<name>/<version>/` searches with ScaNN's operations, and its twin
+`<directory>/<name>_stock/<version>/` exactly, with TensorFlow's own; when the index needs no ScaNN
+the twin alone is written. Batch sizes and lengths of lists are free:
+
+| signature | inputs | outputs |
+| --- | --- | --- |
+| `serving_default` | query features | ids, `score` and display columns, `(B, k)` |
+| `recommend` | also `k`, int32; `exclude`, ids `(B, E)` padded with "" or -1 | the same |
+| `encode_query` | query features | `embedding`, `(B, D)` |
+| `encode_candidate` | candidate features | `embedding`, `(B, D)` |
+| `score` | query and candidate features, a pair a row | `score`, `(B,)` |
+| `rank` | query features; candidate features with one more axis, `(B, C)` | ids, `score` |
+
+Inputs are the raw features that the model reads, named by their columns; a missing value is "", -1
+or NaN. A signature has no optional inputs, so `serving_default` has its `k` built in and takes
+nothing to exclude; as all its inputs have a batch axis, TensorFlow Serving may batch it. All but
+`rank` and `serving_default` also come as `<signature>_examples`: serialized tf.Examples,
+`examples` `(B,)`, take the place of the features. A slot with nothing to fill it has score -inf
+and the missing id. A `k` below 1 or above the number of candidates is an error.
+
+Beside the SavedModel's own files: card.json and card.md, schema.pbtxt (tensorflow-metadata) and
+assets.extra/tf_serving_warmup_requests. A version appears by a rename, after it has answered like
+the model in a fresh process through TensorFlow's C API, the session that TensorFlow Serving runs.
+"""
+
+from tfrecs.export.publish import Export as Export
+from tfrecs.export.publish import export as export

@@ -68,6 +68,7 @@ def write_report(
         tiles=_tiles(results, index),
         results=results,
         columns=results.metrics,
+        headline=results.headline(),
         rows=_rows(results),
         differences=_differences(results),
         summary=_texts(summary.facts),
@@ -105,8 +106,8 @@ def _plots(
 
     drawn = {
         "leaderboard": plots.leaderboard(results, results.metrics[0]),
-        "users": plots.activity(summary.user_events),
-        "items": plots.long_tail(summary.item_events),
+        "activity": plots.activity(summary.user_events),
+        "long_tail": plots.long_tail(summary.item_events),
     }
     if "test" in results.exposure:
         drawn["popularity"] = plots.popularity(results)
@@ -146,14 +147,14 @@ def _rows(results: Results) -> list[dict[str, Any]]:
         {
             "name": name,
             "kind": results.kinds[name],
-            "cells": [_number(metric, scores.get(metric)) for metric in results.metrics],
+            "cells": {metric: _number(metric, scores.get(metric)) for metric in results.metrics},
         }
         for name, scores in results.scores.items()
     ]
 
 
-def _differences(results: Results) -> list[tuple[str, str, str, bool]]:
-    """Returns model, metric, difference with interval, and whether the interval leaves out 0."""
+def _differences(results: Results) -> list[tuple[str, str, str, str]]:
+    """Returns model, metric, difference with interval, and "better", "worse" or "" (unsure)."""
     lines = []
     for name, differences in results.differences.items():
         if results.kinds[name] != "model":
@@ -163,18 +164,21 @@ def _differences(results: Results) -> list[tuple[str, str, str, bool]]:
             if found is None or found.low is None or found.high is None:
                 continue
             text = f"{found.value:+.4f} ({found.low:+.4f} to {found.high:+.4f})"
-            lines.append((name, metric, text, found.low > 0 or found.high < 0))
+            sure = found.low > 0 or found.high < 0
+            good = (found.value > 0) != (metric in LOWER_IS_BETTER)
+            lines.append((name, metric, text, ("better" if good else "worse") if sure else ""))
     return lines
 
 
-def _number(metric: str, found: Estimate | None) -> tuple[str, str]:
+def _number(metric: str, found: Estimate | None) -> dict[str, str]:
     """Returns a value and half the width of its interval, as text."""
     if found is None:
-        return "", ""
+        return {"value": "", "half": ""}
     if metric.startswith("average_popularity"):
-        return f"{found.value:,.1f}", ""
-    half = "" if found.low is None or found.high is None else (found.high - found.low) / 2
-    return f"{found.value:.4f}", half if half == "" else f"± {half:.4f}"
+        return {"value": f"{found.value:,.1f}", "half": ""}
+    if found.low is None or found.high is None:
+        return {"value": f"{found.value:.4f}", "half": ""}
+    return {"value": f"{found.value:.4f}", "half": f"± {(found.high - found.low) / 2:.4f}"}
 
 
 def _texts(facts: Mapping[str, Any]) -> dict[str, str]:

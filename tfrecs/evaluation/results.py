@@ -103,10 +103,11 @@ class Results:
                         ndcg@10
         popularity  0.250 ±0.050
         """
-        metrics = self.headline() if metrics is None else list(metrics)
+        if metrics is None:  # average popularity has another unit: it is for the report
+            metrics = [m for m in self.headline() if not m.startswith("average")]
         rows = []
         for name, scores in self.scores.items():
-            rows.append([name, *(_cell(scores.get(metric)) for metric in metrics)])
+            rows.append([name, *(_cell(metric, scores.get(metric)) for metric in metrics)])
         return Table(["", *metrics], rows)
 
     def headline(self) -> list[str]:
@@ -115,7 +116,7 @@ class Results:
         first = names[0].partition("@")[2]
         wanted = [f"{name}@{first}" for name in ("ndcg", "recall", "hr", "mrr")]
         wanted += [name for name in names if name.startswith("recall@")][-1:]
-        wanted += [f"coverage@{first}", "rmse", "mae"]
+        wanted += [f"coverage@{first}", f"average_popularity@{first}", "rmse", "mae"]
         return [name for name in dict.fromkeys(wanted) if name in names]
 
     def remarks(self) -> list[str]:
@@ -216,10 +217,11 @@ class Results:
         return cls.from_dict(json.loads(text))
 
 
-def _cell(estimate: Estimate | None) -> str:
+def _cell(metric: str, estimate: Estimate | None) -> str:
     if estimate is None:
         return ""
-    text = f"{estimate.value:.3f}"
+    digits = 1 if metric.startswith("average_popularity") else 4 if metric in LOWER_IS_BETTER else 3
+    text = f"{estimate.value:,.{digits}f}"
     if estimate.low is None or estimate.high is None:
         return text
-    return f"{text} ±{(estimate.high - estimate.low) / 2:.3f}"
+    return f"{text} ±{(estimate.high - estimate.low) / 2:.{digits}f}"

@@ -33,7 +33,7 @@ class Example:
     Args:
         query: The user's id.
         about: The user's other columns.
-        history: Titles of training events, the last ones.
+        history: Titles of training events, the last one first.
         taken: Titles of test events.
         recommended: Title, score, and whether the user took it in the test.
     """
@@ -93,7 +93,11 @@ def find_examples(
     k = min(k, tables.candidates.num_rows)
     scores, positions = recommender.recommend(queries, k, seen)
     titles = _titles(tables, display)
-    users, items = pair_positions(split.train, tables)
+    train = split.train
+    times = [f.name for f in tables.spec.by_role("time") if f.name in train.column_names]
+    if times:
+        train = train.sort_by([(name, "ascending") for name in times])
+    users, items = pair_positions(train, tables)
     places = query_positions(queries, tables)
     examples = []
     for row in range(len(rows)):
@@ -101,7 +105,7 @@ def find_examples(
         hits = set(relevant[row].indices.tolist())
         fields = queries.slice(row, 1).to_pylist()[0]
         name = str(fields.pop(tables.spec.query_id.name))
-        about = ", ".join(f"{key} {_short(value)}" for key, value in fields.items() if value)
+        about = " · ".join(f"{key}: {_short(value)}" for key, value in fields.items() if value)
         best = [(int(p), float(s)) for p, s in zip(positions[row], scores[row], strict=True)]
         examples.append(
             Example(

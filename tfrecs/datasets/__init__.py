@@ -2,4 +2,7 @@
 
 from tfrecs.datasets.demo import demo as demo
 from tfrecs.datasets.demo import demo_stream as demo_stream
+from tfrecs.datasets.movielens import movielens as movielens
+from tfrecs.datasets.movielens import movielens_folds as movielens_folds
+from tfrecs.datasets.movielens import ncf_leave_one_out as ncf_leave_one_out
 from tfrecs.datasets.tables import Tables as Tables

@@ -1,0 +1,202 @@
+"""Table files of four formats as Arrow, with errors that name the file and the line."""
+
+import gzip
+import io
+import json
+import zlib
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.csv
+import pyarrow.json
+import pyarrow.parquet
+
+from tfrecs import checks
+from tfrecs.datasets.columns import is_list, is_text
+
+FORMATS = {
+    ".csv": "comma-separated",
+    ".tsv": "tab-separated",
+    ".parquet": "Parquet",
+    ".jsonl": "JSON lines",
+    ".ndjson": "JSON lines",
+    ".json": "JSON lines",
+}
+
+
+def read_file(path: str | Path) -> pa.Table:
+    """Reads a table from a file, its format told by the extension.
+
+    CSV and TSV (first line = column names), JSON lines and Parquet; the text formats also
+    compressed, as `.csv.gz`. Empty cells are null.
+
+    Args:
+        path: The file.
+
+    Returns:
+        The table; its types are guessed for CSV, TSV and JSON.
+
+    Raises:
+        ValueError: Unknown extension, no rows, a malformed or truncated file, text that is not
+            UTF-8. The message names the file and, where there is one, the line.
+        OSError: The file cannot be opened.
+
+    Example:
+
+    >>> import tempfile
+    >>> path = Path(tempfile.mkdtemp()) / "items.csv"
+    >>> _ = path.write_text("item,price\\nlamp,20\\n")
+    >>> read_file(path).to_pylist()
+    [{'item': 'lamp', 'price': 20}]
+    """
+    path = Path(path)
+    suffixes = [suffix.lower() for suffix in path.suffixes]
+    suffix = (
+        suffixes[-2] if suffixes[-1:] == [".gz"] and len(suffixes) > 1 else "".join(suffixes[-1:])
+    )
+    if suffix not in FORMATS:
+        known = ", ".join(FORMATS)
+        raise ValueError(
+            f"{path} must be a table with one of the extensions {known} (the text formats also "
+            f"with .gz). Received: {path.name!r}. {checks.did_you_mean(suffix, FORMATS)}".rstrip()
+        )
+    if suffix == ".parquet":
+        table = _read_parquet(path)
+    elif suffix in (".csv", ".tsv"):
+        table = read_delimited(path, read_bytes(path), "," if suffix == ".csv" else "\t")
+    else:
+        table = _read_json(path, read_bytes(path))
+    if table.num_rows == 0:
+        raise ValueError(f"{path} has no rows.")
+    _check_utf8(path, table)
+    return table
+
+
+def read_bytes(path: Path) -> bytes:
+    """Returns what a file holds, decompressed if its name ends with .gz.
+
+    Raises:
+        ValueError: The compressed file is truncated or damaged.
+        OSError: The file cannot be opened.
+    """
+    if path.suffix.lower() != ".gz":
+        return path.read_bytes()
+    try:
+        return gzip.decompress(path.read_bytes())
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise ValueError(f"{path} is truncated or not gzip: {error}.") from error
+
+
+def read_delimited(
+    path: Path,
+    data: bytes,
+    delimiter: str,
+    *,
+    types: dict[str, pa.DataType] | None = None,
+    quoted: bool = True,
+) -> pa.Table:
+    """Reads delimited text.
+
+    Args:
+        path: File that the text came from, for messages.
+        data: The text, UTF-8.
+        delimiter: One character.
+        types: The columns and their types, for text without a line of column names; `None` takes
+            names from the first line and guesses types.
+        quoted: Whether a cell may be in double quotes. Defaults to `True`.
+
+    Raises:
+        ValueError: The text is empty or a line is malformed; the message names the line.
+    """
+    parse = pa.csv.ParseOptions(delimiter=delimiter, quote_char='"' if quoted else False)
+    parse.newlines_in_values = quoted
+    convert = pa.csv.ConvertOptions(column_types=types, strings_can_be_null=True)
+    names = list(types) if types else None
+
+    def read(threads: bool) -> pa.Table:
+        options = pa.csv.ReadOptions(use_threads=threads, column_names=names)
+        return pa.csv.read_csv(io.BytesIO(data), options, parse, convert)
+
+    if not data.strip():
+        raise ValueError(f"{path} is empty.")
+    try:
+        return read(threads=True)
+    except pa.ArrowInvalid:
+        try:
+            return read(threads=False)  # a second time, since only one thread counts lines
+        except pa.ArrowInvalid as error:
+            told = str(error).replace("Row #", "line ").replace("CSV parse error: ", "")
+            raise ValueError(f"{path} is malformed: {told}.") from error
+
+
+def _read_json(path: Path, data: bytes) -> pa.Table:
+    if not data.strip():
+        raise ValueError(f"{path} is empty.")
+    options = pa.json.ReadOptions(block_size=max(1 << 20, len(data) // 16))
+    try:
+        return pa.json.read_json(io.BytesIO(data), options)
+    except pa.ArrowInvalid as error:
+        raise ValueError(f"{path} is malformed: {_json_fault(data) or error}.") from error
+
+
+def _json_fault(data: bytes) -> str:
+    """Returns which line is no JSON object, or which changes the type of a field."""
+    kinds: dict[str, str] = {}
+    for number, line in enumerate(data.splitlines(), 1):
+        if not line.strip():
+            continue
+        try:
+            fields = json.loads(line)
+        except UnicodeDecodeError:
+            return f"line {number} is not UTF-8"
+        except json.JSONDecodeError as error:
+            return f"line {number}, column {error.colno}: {error.msg}"
+        if not isinstance(fields, dict):
+            return f"line {number} is not an object in braces"
+        for name, value in fields.items():
+            kind = {"int": "number", "float": "number"}.get(
+                type(value).__name__, type(value).__name__
+            )
+            if value is not None and kinds.setdefault(name, kind) != kind:
+                return f"line {number}: field {name!r} is a {kind} after {kinds[name]} values"
+    return ""
+
+
+def _read_parquet(path: Path) -> pa.Table:
+    if path.is_file() and path.stat().st_size == 0:
+        raise ValueError(f"{path} is empty.")
+    try:
+        return pa.parquet.read_table(path)
+    except FileNotFoundError:
+        raise
+    except (pa.ArrowInvalid, OSError) as error:
+        raise ValueError(f"{path} is truncated or not Parquet: {error}") from error
+
+
+def _check_utf8(path: Path, table: pa.Table) -> None:
+    """Raises ValueError where text is not UTF-8; a CSV column of such text comes as bytes."""
+    for name in table.column_names:
+        column: Any = table[name]
+        while is_list(column.type):
+            column = pc.list_flatten(column)
+        if pa.types.is_dictionary(column.type):
+            column = column.cast(column.type.value_type)
+        if is_text(column.type):
+            try:
+                column.validate(full=True)
+                continue
+            except pa.ArrowInvalid:
+                column = column.cast(pa.binary())
+        elif not pa.types.is_binary(column.type) or path.suffix == ".parquet":
+            continue  # bytes on purpose
+        for row, value in enumerate(column):
+            try:
+                (value.as_py() or b"").decode()
+            except UnicodeDecodeError:
+                raise ValueError(
+                    f"{path} must be UTF-8. Received: {value.as_py()!r} in column {name!r}, "
+                    f"row {row} counted from 0. Convert the file: "
+                    "iconv -f latin1 -t utf-8 OLD > NEW."
+                ) from None

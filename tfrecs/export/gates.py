@@ -14,7 +14,6 @@ from tfrecs.models import Retriever
 from tfrecs.retrieval import Exact, Index
 
 _BATCH = 8192  # candidates encoded at a time
-_RECALL_AT = 100
 # scores of normalised vectors differ by more than one rounding
 _SCORE_TOLERANCE = 1e-4
 
@@ -125,12 +124,12 @@ def check_similarity(model: Retriever, exact: Exact, queries: Any) -> None:
 
 
 def check_recall(index: Index, exact: Exact, queries: Any, least: float) -> tuple[int, float]:
-    """Returns the recall at k of an index against exact search, as (k, recall).
+    """Returns the recall at its own k of an index against exact search, as (k, recall).
 
     Raises:
         ValueError: If it is below `least`.
     """
-    k = min(_RECALL_AT, exact.num_candidates)
+    k = min(index.k, exact.num_candidates)
     recall = float(retrieval.recall_at_k(index, exact, keras.ops.convert_to_numpy(queries), k))
     if not recall >= least:
         raise ValueError(

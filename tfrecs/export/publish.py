@@ -1,5 +1,6 @@
 """`export`: features, model and index into versioned SavedModels, whole or not at all."""
 
+import dataclasses
 import datetime
 import logging
 import math
@@ -21,7 +22,7 @@ from tfrecs.export.card import NEEDS, package_versions, write_card
 from tfrecs.export.catalogue import Catalogue
 from tfrecs.export.check import TOLERANCE
 from tfrecs.export.check import check as check_answers
-from tfrecs.export.requests import PythonPath, Request, first_row, sample_rows
+from tfrecs.export.requests import NUM_ODD_ROWS, PythonPath, Request, first_row, sample_rows
 from tfrecs.export.servable import Servable, Signatures, describe
 from tfrecs.export.warmup import write_warmup
 from tfrecs.features import FeatureTransform
@@ -100,7 +101,7 @@ def export(
         signatures = Signatures(model, transform, index.export_module(), shown, k)
         exact = gates.exact_twin(model, transform, index, table, signatures.candidate_names)
         rows = sample_rows(signatures, queries, table)
-        vectors = PythonPath(signatures, exact).query(rows[0])
+        vectors = PythonPath(signatures, exact).query(rows[0])[:-NUM_ODD_ROWS]
         gates.check_similarity(model, exact, vectors)
         at, recall = gates.check_recall(index, exact, vectors, min_recall)
         said = _said(signatures, index, {f"recall@{at}": recall}, card or {})
@@ -171,13 +172,15 @@ def _said(
 ) -> dict[str, Any]:
     """Returns the sections of the card that both variants share, the caller's among them."""
     model = signatures.model
-    own = {
+    own: dict[str, Any] = {
         "kind": type(index).__name__,
         "candidates": index.num_candidates,
         "dim": index.dim,
         "similarity": index.similarity,
         **measured,
     }
+    if index.needs_scann:
+        own["plan"] = dataclasses.asdict(index.plan)
     return {
         **card,
         "model": {

@@ -17,6 +17,7 @@ from tfrecs.retrieval import Index
 
 Rows = dict[str, Any]  # lists of raw values by column, themselves lists padded to one length
 _SAMPLES = 256
+NUM_ODD_ROWS = 2  # at the end of sample rows: unknown values, missing values
 MISSING: dict[str, Any] = {"string": "", "int64": -1, "float32": float("nan")}
 UNKNOWN: dict[str, Any] = {"string": "\N{SNOWMAN} in no vocabulary", "int64": -7, "float32": 0.5}
 

@@ -149,7 +149,8 @@ class Signatures:
 
     def _search(self, vectors: tf.Tensor, k: tf.Tensor, exclude: tf.Tensor) -> Raw:
         scores, positions = self.index(vectors, k, exclude)  # (B, k)
-        return {**self.catalogue.rows(positions), SCORE: scores}
+        positions = tf.ensure_shape(positions, [None, None])  # ScaNN's op does not say
+        return {**self.catalogue.rows(positions), SCORE: tf.ensure_shape(scores, [None, None])}
 
     def score(self, raw: Raw) -> Raw:
         """Raw query and candidate features, a pair a row, to scores `(B,)`."""

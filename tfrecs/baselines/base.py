@@ -247,9 +247,12 @@ def _is_text(array: pa.Array) -> bool:
 
 
 def _check_k(k: int, num_candidates: int) -> None:
-    if not 1 <= k <= num_candidates:
+    whole = isinstance(k, int | np.integer) and not isinstance(k, bool)
+    if not whole or not 1 <= k <= num_candidates:
         raise ValueError(
-            checks.expected("k", f"from 1 to the number of candidates ({num_candidates})", k)
+            checks.expected(
+                "k", f"an integer from 1 to the number of candidates ({num_candidates})", k
+            )
         )
 
 

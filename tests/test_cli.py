@@ -1,0 +1,198 @@
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.csv as pacsv
+import pyarrow.parquet as pq
+import pytest
+
+from tfrecs import cli
+
+
+def run(arguments, capsys):
+    """Returns exit code, standard output and standard error of the command line."""
+    cli.console.width = cli.errors.width = 200
+    with pytest.raises(SystemExit) as stop:
+        cli.main([str(argument) for argument in arguments])
+    out, err = capsys.readouterr()
+    return stop.value.code, out, err
+
+
+@pytest.fixture(scope="module")
+def own_tables(tmp_path_factory):
+    """Events and items as a user would bring them: 60 users in two camps, 24 items."""
+    folder = tmp_path_factory.mktemp("own")
+    rng = np.random.default_rng(0)
+    users = np.repeat(np.arange(60), 8)
+    items = np.concatenate([rng.choice(12, 8, replace=False) * 2 + u % 2 for u in range(60)])
+    events = {
+        "userId": [f"u{u}" for u in users],
+        "sku": [f"s{i}" for i in items],
+        "ts": np.arange(len(users)) + 1_700_000_000,
+    }
+    pq.write_table(pa.table(events), folder / "events.parquet")
+    catalogue = {"sku": [f"s{i}" for i in range(24)], "title": [f"Thing {i}" for i in range(24)]}
+    pacsv.write_csv(pa.table(catalogue), folder / "items.csv")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def trained(own_tables):
+    """A run trained on the own tables."""
+    folder = own_tables / "run"
+    events, items = own_tables / "events.parquet", own_tables / "items.csv"
+    with pytest.raises(SystemExit) as stop:
+        cli.main(
+            ["train", "--events", str(events), "--items", str(items), "--output", str(folder)]
+            + ["--epochs", "30", "--batch-size", "60", "--embedding-dim", "16"]
+        )
+    assert stop.value.code == 0
+    return folder
+
+
+def test_help_lists_every_command(capsys):
+    code, out, _ = run(["--help"], capsys)
+    assert code == 0
+    for command in ("quickstart", "train", "evaluate", "recommend", "export", "datasets", "models"):
+        assert command in out
+
+
+@pytest.mark.parametrize("command", ["quickstart", "train", "evaluate", "recommend", "export"])
+def test_every_command_explains_itself(command, capsys):
+    code, out, _ = run([command, "--help"], capsys)
+    assert code == 0
+    assert "Usage:" in out
+
+
+def test_datasets_and_models_are_listed(capsys):
+    assert "movielens-1m" in run(["datasets"], capsys)[1]
+    code, out, _ = run(["models"], capsys)
+    assert code == 0
+    assert "two_tower" in out
+    assert "matrix_factorization" in out
+
+
+def test_train_shows_the_columns_it_guessed_and_keeps_a_whole_run(own_tables, capsys):
+    arguments = ["train", "--events", own_tables / "events.parquet", "--epochs", 1]
+    code, out, _ = run([*arguments, "--output", own_tables / "r1"], capsys)
+    assert code == 0
+    assert re.search(r"user = userId", out)
+    assert re.search(r"item = sku", out)
+    assert re.search(r"time = ts", out)
+    said = json.loads((own_tables / "r1" / "run.json").read_text())
+    assert said["options"]["epochs"] == 1
+    assert len(said["history"]["loss"]) == 1
+
+
+def test_evaluate_ranks_the_model_with_the_baselines_and_writes_a_report(trained, capsys):
+    code, out, _ = run(["evaluate", trained], capsys)
+    assert code == 0
+    for name in ("random", "popularity", "item-kNN", "two_tower", "ndcg@10"):
+        assert name in out
+    assert (trained / "report.html").stat().st_size > 10_000
+
+
+def test_recommend_prints_items_the_user_does_not_know(trained, capsys):
+    code, out, _ = run(["recommend", trained, "--user", "u0", "-k", 3], capsys)
+    assert code == 0
+    found = re.findall(r"\bs(\d+)\b", out)
+    assert len(found) == 3
+    known = pq.read_table(trained / "tables" / "train.parquet").to_pylist()
+    assert not {f"s{i}" for i in found} & {e["sku"] for e in known if e["userId"] == "u0"}
+    assert all(int(i) % 2 == 0 for i in found)  # the user's own camp
+
+
+def test_recommend_says_when_a_user_is_unknown(trained, capsys):
+    code, out, _ = run(["recommend", trained, "--user", "nobody"], capsys)
+    assert code == 0
+    assert "unknown user" in out
+
+
+def test_export_answers_from_another_process(trained, capsys):
+    from tfrecs.quickstart import ask
+
+    code, out, err = run(["export", trained, "--to", trained.parent / "served"], capsys)
+    assert code == 0, err
+    version = trained.parent / "served" / "two_tower" / "1"
+    stock = version if version.exists() else trained.parent / "served" / "two_tower_stock" / "1"
+    assert str(stock.name) in out
+    answer = ask(stock, {"userId": ["u1"]})
+    assert all(int(item[1:]) % 2 == 1 for item in answer["sku"][0][:4])
+
+
+@pytest.mark.parametrize(
+    "arguments, said",
+    [
+        (["train", "--dataset", "movielens-2m"], "Did you mean 'movielens-1m'"),
+        (["train", "--model", "two_towers"], "Did you mean 'two_tower'"),
+        (["train", "--epochs", "0"], "`epochs` must be greater than 0"),
+        (["train", "--items", "items.csv"], "--items need --events FILE"),
+        (["train", "--events", "missing.csv"], "missing.csv"),
+        (["train", "--protocol", "tomorrow"], "`protocol` must be one of"),
+        (["evaluate", "no-such-run"], "Train one: tfrecs train"),
+        (["train", "--model", "matrix_factorization"], "--label-column"),
+    ],
+)
+def test_bad_input_ends_with_a_message_and_no_traceback(arguments, said, capsys, tmp_path):
+    if arguments[0] == "train":
+        arguments = [*arguments, "--output", tmp_path / "run"]
+    code, out, err = run(arguments, capsys)
+    assert code == 1
+    assert said in err
+    assert "Traceback" not in out + err
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_wrong_column_name_lists_the_columns(own_tables, capsys):
+    arguments = ["train", "--events", own_tables / "events.parquet", "--user-column", "userid"]
+    code, _, err = run(arguments, capsys)
+    assert code == 1
+    assert "userId" in err
+
+
+def test_a_usage_error_exits_with_2(capsys):
+    assert run(["train", "--epochs", "many"], capsys)[0] == 2
+
+
+def test_debug_shows_the_traceback(capsys):
+    code, out, err = run(["--debug", "evaluate", "no-such-run"], capsys)
+    assert code == 1
+    assert "Traceback" in out + err
+
+
+def test_an_unwritable_output_is_an_error_and_leaves_nothing(own_tables, capsys, tmp_path):
+    (tmp_path / "file").write_text("in the way")
+    arguments = ["train", "--events", own_tables / "events.parquet", "--epochs", 1]
+    code, _, err = run([*arguments, "--output", tmp_path / "file" / "run"], capsys)
+    assert code == 1
+    assert "file" in err
+    assert [p.name for p in tmp_path.iterdir()] == ["file"]
+
+
+def test_ctrl_c_while_training_leaves_the_old_run_whole(own_tables, tmp_path):
+    command = [sys.executable, "-m", "tfrecs.cli", "train", "--epochs", "1000000"]
+    command += ["--events", str(own_tables / "events.parquet"), "--output", str(tmp_path / "run")]
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "old").write_text("")
+    process = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=os.environ
+    )
+    printed = ""
+    while "training" not in printed:
+        line = process.stdout.readline()
+        assert line, printed
+        printed += line
+    time.sleep(4)
+    process.send_signal(signal.SIGINT)
+    printed += process.communicate(timeout=60)[0]
+    assert process.returncode == 130, printed
+    assert "Stopped" in printed
+    assert [p.name for p in tmp_path.iterdir()] == ["run"]
+    assert [p.name for p in Path(tmp_path / "run").iterdir()] == ["old"]

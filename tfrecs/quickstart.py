@@ -1,0 +1,177 @@
+"""The main job: tables -> trained model -> leaderboard -> index -> SavedModel -> answer.
+
+tfrecs quickstart                                   the demo world, under 2 minutes on 2 cores
+tfrecs quickstart --dataset movielens-1m --data-dir DIR
+tfrecs quickstart --events events.parquet --items items.csv
+"""
+
+import json
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import pyarrow as pa
+
+from tfrecs import baselines, checks, export, retrieval, serving
+from tfrecs.datasets import Tables
+from tfrecs.evaluation import ModelRecommender, Results, Split, full_ranking, splits
+from tfrecs.run import Run
+
+PROTOCOLS = ("auto", "leave-last-out", "time", "random")
+
+
+def split_events(tables: Tables, protocol: str, seed: int = 0) -> Split:
+    """Splits the positive events of a data set for training and test.
+
+    Args:
+        tables: The data set.
+        protocol: "leave-last-out", "time" or "random"; "auto" takes the first when events carry
+            times, else "random".
+        seed: Of the random split. Defaults to 0.
+
+    Returns:
+        The split, its protocol named.
+    """
+    timed = bool(tables.spec.by_role("time"))
+    if protocol == "auto":
+        protocol = "leave-last-out" if timed else "random"
+    checks.one_of("protocol", protocol, PROTOCOLS)
+    if protocol == "leave-last-out":
+        return splits.leave_last_out(tables.positives, tables.spec)
+    if protocol == "time":
+        return splits.by_time(tables.positives, tables.spec, fraction=0.1)
+    return splits.random(tables.positives, fraction=0.1, seed=seed)
+
+
+def leaderboard(run: Run, ks: tuple[int, ...] = (10, 20, 100), seed: int = 0) -> Results:
+    """Ranks all candidates for every test user, by the model and by what it must beat."""
+    spec, candidates = run.tables.spec, run.tables.candidates
+    recommenders: dict[str, Any] = {
+        "random": baselines.Random(seed=seed),
+        "popularity": baselines.Popularity(),
+        "item-kNN": baselines.ItemKNN(),
+    }
+    for baseline in recommenders.values():
+        baseline.fit(run.split.train, candidates, spec)
+    recommenders[run.options.model] = ModelRecommender(run.model, run.transform, candidates)
+    if run.tables.truth is not None:
+        oracle = baselines.Oracle(run.tables.truth.click_probability)
+        recommenders["oracle"] = oracle.fit(run.split.train, candidates, spec)
+    ks = tuple(k for k in ks if k <= candidates.num_rows) or (candidates.num_rows,)
+    return full_ranking(recommenders, run.split, run.tables, ks=ks, seed=seed)
+
+
+@dataclass(frozen=True)
+class Indexed:
+    """An index with what was measured of it.
+
+    Args:
+        index: The index over the model's candidate vectors.
+        kind: "ScaNN" or "Exact".
+        recall: recall@k against exact search, over test users' vectors.
+        k: The k of `recall`.
+        why: Why it is exact, where it is; "" for ScaNN.
+    """
+
+    index: Any
+    kind: str
+    recall: float
+    k: int
+    why: str = ""
+
+
+def build_index(run: Run, k: int = 100, recall: float = 0.98, small: bool = False) -> Indexed:
+    """Builds the index over the model's candidate vectors and measures its recall against exact.
+
+    Args:
+        run: The trained run.
+        k: Results per query at which the recall is measured. Defaults to 100.
+        recall: The recall wanted of an approximate index. Defaults to 0.98.
+        small: Whether to take ScaNN for a small catalogue too, where exact search is as quick.
+            Defaults to `False`.
+    """
+    vectors, queries = candidate_vectors(run), query_vectors(run, run.tables.queries)
+    ids = run.tables.candidates[run.tables.spec.candidate_id.name].to_numpy()
+    k = min(k, len(ids))
+    sample = np.random.default_rng(0).permutation(len(queries))[:1024]
+    chosen, judged = queries[sample[::2]], queries[sample[1::2]]
+    why = ""
+    try:
+        if small:
+            index: Any = retrieval.ScaNN(k=k, recall=recall).index(vectors, ids, chosen)
+        else:
+            index = retrieval.build(vectors, ids, k=k, recall=recall, queries=chosen)
+            why = f"{len(ids):,} items are few"
+    except ImportError as error:
+        index, why = retrieval.Exact(k=k).index(vectors, ids), str(error)
+    if not index.needs_scann:
+        return Indexed(index, "Exact", 1.0, k, why)
+    exact = retrieval.Exact(k=k).index(vectors, ids)
+    measured = retrieval.recall_at_k(index, exact, judged if len(judged) else chosen, k)
+    return Indexed(index, "ScaNN", float(measured), k)
+
+
+def candidate_vectors(run: Run) -> np.ndarray:
+    """Returns the model's vectors of all candidates, `(C, D)` float32."""
+    names = [f.name for f in run.transform.spec.by_role("candidate")]
+    batch = run.transform.encode(run.tables.candidates, names)
+    return np.asarray(keras.ops.convert_to_numpy(run.model.candidate(batch)), "float32")
+
+
+def query_vectors(run: Run, queries: pa.Table) -> np.ndarray:
+    """Returns the model's vectors of `queries`, `(B, D)` float32."""
+    names = [f.name for f in run.transform.spec.by_role("query")]
+    batch = run.transform.encode(queries, names)
+    return np.asarray(keras.ops.convert_to_numpy(run.model.query(batch)), "float32")
+
+
+def export_run(
+    run: Run, indexed: Indexed, directory: str | Path, name: str, results: Results | None = None
+) -> Any:
+    """Exports features, model and index as a versioned SavedModel with its card."""
+    card: dict[str, Any] = {
+        "data": run.dataset,
+        "protocol": run.protocol,
+        "parameters": run.describe()["options"],
+        "index": {"kind": indexed.kind, f"recall@{indexed.k}": indexed.recall},
+    }
+    if results is not None:
+        card["metrics"] = results.to_dict()
+    display = [name for name in ("title",) if name in run.tables.candidates.column_names]
+    return export.export(
+        run.model,
+        run.transform,
+        indexed.index,
+        run.tables.candidates,
+        directory,
+        name=name,
+        display=display,
+        card=card,
+        queries=run.tables.queries.slice(0, 64),
+    )
+
+
+def ask(saved_model: str | Path, inputs: dict[str, list[Any]]) -> dict[str, Any]:
+    """Asks a SavedModel in a fresh process that imports neither tfrecs nor TensorFlow's Python.
+
+    Args:
+        saved_model: Folder of one version.
+        inputs: Raw features by name, one list each.
+
+    Returns:
+        The outputs by name.
+
+    Raises:
+        RuntimeError: If the process fails; the message is what it printed.
+    """
+    script = Path(serving.__file__).parent / "session.py"
+    command = [sys.executable, str(script), str(saved_model), "--inputs", json.dumps(inputs)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        raise RuntimeError(f"{saved_model} does not answer: {done.stderr.strip()}")
+    answer: dict[str, Any] = json.loads(done.stdout)
+    return answer

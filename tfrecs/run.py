@@ -1,0 +1,249 @@
+"""A run: one folder that holds a trained model and all that is needed to judge and export it.
+
+run.json           what was trained on what, with which arguments, and the training curve
+model.keras        the model
+features/          the FeatureTransform
+tables/            queries, candidates, train and test events, as Parquet
+report.html        written by `evaluate`
+"""
+
+import json
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from tfrecs import checks, losses, models, optimizers
+from tfrecs.datasets import Tables
+from tfrecs.evaluation import Split
+from tfrecs.features import FeatureTransform, from_arrays
+from tfrecs.features.log_q import log_q
+from tfrecs.files import written_aside
+from tfrecs.spec import FeatureSpec
+
+logger = logging.getLogger("tfrecs")
+
+MODELS = ("two_tower", "matrix_factorization")
+
+
+@dataclass(frozen=True)
+class TrainingOptions:
+    """What the user may set of a training.
+
+    Args:
+        model: "two_tower" (what comes next, from positive events) or "matrix_factorization"
+            (ratings). Defaults to "two_tower".
+        embedding_dim: Width of the vectors. Defaults to 64.
+        epochs: Passes over the training events. Defaults to 20.
+        batch_size: Events per step; also the number of in-batch candidates. Defaults to 512.
+        learning_rate: Of row-sparse Adagrad. Defaults to 0.1.
+        seed: Of initial weights and order of events. Defaults to 0.
+    """
+
+    model: str = "two_tower"
+    embedding_dim: int = 64
+    epochs: int = 20
+    batch_size: int = 512
+    learning_rate: float = 0.1
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        checks.one_of("model", self.model, MODELS)
+        for name in ("embedding_dim", "epochs", "batch_size", "learning_rate"):
+            checks.positive(name, getattr(self, name))
+
+
+@dataclass(frozen=True)
+class Run:
+    """A trained model with its features, tables and history; see the module for the folder."""
+
+    folder: Path
+    dataset: str
+    protocol: str
+    options: TrainingOptions
+    model: Any
+    transform: FeatureTransform
+    tables: Tables
+    split: Split
+    history: dict[str, list[float]] = field(default_factory=dict)
+    seconds: float = 0.0
+
+    def save(self) -> None:
+        """Writes the folder aside and renames it, so that no reader sees half of it."""
+        with written_aside(self.folder) as aside:
+            (aside / "tables").mkdir(parents=True)
+            for name, table in self._tables().items():
+                pq.write_table(table, aside / "tables" / f"{name}.parquet")
+            self.transform.save(aside / "features")
+            self.model.save(aside / "model.keras")
+            (aside / "spec.json").write_text(self.tables.spec.to_json())
+            (aside / "run.json").write_text(json.dumps(self.describe(), indent=2))
+
+    def _tables(self) -> dict[str, pa.Table]:
+        return {
+            "queries": self.tables.queries,
+            "candidates": self.tables.candidates,
+            "train": self.split.train,
+            "test": self.split.test,
+        }
+
+    def describe(self) -> dict[str, Any]:
+        """Returns what `run.json` says."""
+        return {
+            "dataset": self.dataset,
+            "protocol": self.protocol,
+            "options": asdict(self.options),
+            "seconds": self.seconds,
+            "history": self.history,
+        }
+
+    @classmethod
+    def load(cls, folder: str | Path) -> "Run":
+        """Reads a run written by `save`.
+
+        Args:
+            folder: The folder, as `tfrecs train --output` named it.
+
+        Raises:
+            ValueError: If the folder holds no run.
+        """
+        folder = Path(folder)
+        if not (folder / "run.json").is_file():
+            raise ValueError(
+                checks.expected(
+                    "run",
+                    "a folder written by `tfrecs train`",
+                    str(folder),
+                    f"Train one: tfrecs train --dataset demo --output {folder}",
+                )
+            )
+        said = json.loads((folder / "run.json").read_text())
+        read = {
+            name: pq.read_table(folder / "tables" / f"{name}.parquet")
+            for name in ("queries", "candidates", "train", "test")
+        }
+        tables = Tables(
+            name=said["dataset"],
+            events=read["train"],
+            queries=read["queries"],
+            candidates=read["candidates"],
+            spec=FeatureSpec.from_json((folder / "spec.json").read_text()),
+        )
+        return cls(
+            folder=folder,
+            dataset=said["dataset"],
+            protocol=said["protocol"],
+            options=TrainingOptions(**said["options"]),
+            model=keras.models.load_model(folder / "model.keras"),
+            transform=FeatureTransform.load(folder / "features"),
+            tables=tables,
+            split=Split(train=read["train"], test=read["test"], protocol=said["protocol"]),
+            history=said["history"],
+            seconds=said["seconds"],
+        )
+
+
+def train(
+    tables: Tables,
+    split: Split,
+    folder: str | Path,
+    options: TrainingOptions,
+    callbacks: Callable[[int], list[keras.callbacks.Callback]] = lambda steps: [],
+) -> Run:
+    """Adapts the features, trains a model by `fit` on the training events, and saves the run.
+
+    Args:
+        tables: The data set.
+        split: Training and test events.
+        folder: Where the run goes; replaced when it exists.
+        options: Model and training arguments.
+        callbacks: Given the number of steps of an epoch, returns Keras callbacks.
+
+    Returns:
+        The run, saved.
+    """
+    start = time.perf_counter()
+    query_id, candidate_id = tables.spec.query_id.name, tables.spec.candidate_id.name
+    names = [query_id, candidate_id]
+    if options.model == "matrix_factorization":
+        names.append(_label(tables.spec))
+    spec = tables.spec.select(*names)
+    transform = FeatureTransform(spec).adapt(tables.queries, tables.candidates, split.train)
+    model, arrays, label = _prepare(transform, split.train, options)
+    data = from_arrays(
+        arrays,
+        min(options.batch_size, split.train.num_rows),
+        shuffle=True,
+        seed=options.seed,
+        drop_remainder=True,
+    ).map(lambda batch: (batch, batch[label]))
+    steps = int(data.cardinality())
+    history = model.fit(
+        data,
+        epochs=options.epochs,
+        shuffle=False,  # the dataset shuffles; Keras would warn
+        verbose=0,
+        callbacks=callbacks(steps),
+    ).history
+    if not np.isfinite(history["loss"][-1]):
+        raise ValueError(
+            checks.expected(
+                "learning_rate",
+                "small enough for the loss to stay finite",
+                options.learning_rate,
+                f"Try --learning-rate {options.learning_rate / 10:g}.",
+            )
+        )
+    run = Run(
+        folder=Path(folder),
+        dataset=tables.name,
+        protocol=split.protocol,
+        options=options,
+        model=model,
+        transform=transform,
+        tables=tables,
+        split=split,
+        history={name: [float(v) for v in values] for name, values in history.items()},
+        seconds=time.perf_counter() - start,
+    )
+    run.save()
+    return run
+
+
+def _label(spec: FeatureSpec) -> str:
+    labels = spec.by_role("label")
+    if not labels:
+        raise ValueError(
+            "Model 'matrix_factorization' needs a rating for every event, and the spec has no "
+            "feature with role 'label'. Name its column with --label-column, or train --model "
+            "two_tower."
+        )
+    return labels[0].name
+
+
+def _prepare(
+    transform: FeatureTransform, events: pa.Table, options: TrainingOptions
+) -> tuple[Any, dict[str, np.ndarray], str]:
+    """Returns the compiled model, its training arrays and the name of the label among them."""
+    spec = transform.spec
+    arrays = transform.encode(events)
+    optimizer = optimizers.SparseAdagrad(options.learning_rate, initial_accumulator_value=1e-8)
+    if options.model == "matrix_factorization":
+        label = _label(spec)
+        factorization = models.MatrixFactorization(
+            spec, options.embedding_dim, mean=float(np.mean(arrays[label])), seed=options.seed
+        )
+        factorization.compile(optimizer=optimizer, loss="mean_squared_error")
+        return factorization, arrays, label
+    candidate_id = spec.candidate_id.name
+    arrays[f"{candidate_id}_log_q"] = log_q(arrays[candidate_id])
+    two_tower = models.TwoTower(spec, options.embedding_dim, seed=options.seed)
+    two_tower.compile(optimizer=optimizer, loss=losses.InBatch(losses.Softmax()))
+    return two_tower, arrays, candidate_id

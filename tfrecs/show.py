@@ -1,0 +1,240 @@
+"""What the command line prints: the steps of the main job with progress, tables and answers."""
+
+import time
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import pyarrow as pa
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from tfrecs import quickstart as job
+from tfrecs.datasets import Tables
+from tfrecs.evaluation import (
+    ModelRecommender,
+    Results,
+    find_examples,
+    summarize,
+    write_report,
+)
+from tfrecs.run import Run, TrainingOptions
+from tfrecs.run import train as train_run
+
+
+class TrainingProgress(keras.callbacks.Callback):
+    """A progress bar over epochs, with the loss of the last one."""
+
+    def __init__(self, console: Console, steps: int):
+        super().__init__()
+        self.steps = steps
+        self.bar = Progress(
+            TextColumn("  training"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("epochs  loss {task.fields[loss]}"),
+            TimeRemainingColumn(),
+            console=console,
+        )
+
+    def on_train_begin(self, logs: Any = None) -> None:
+        self.bar.start()
+        self.task = self.bar.add_task("", total=self.params["epochs"], loss="...")
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        self.bar.update(self.task, advance=1, loss=f"{(logs or {}).get('loss', np.nan):.4f}")
+
+    def on_train_end(self, logs: Any = None) -> None:
+        self.bar.stop()
+
+
+def step(console: Console, number: int, title: str) -> None:
+    """Prints the heading of a step."""
+    console.print(f"\n[bold]{number}. {title}[/]")
+
+
+def summary(console: Console, tables: Tables) -> None:
+    """Prints what a data set holds."""
+    table = Table(box=None, show_header=False)
+    for name, value in tables.describe().items():
+        table.add_row(f"  {name}", f"{value:,}" if isinstance(value, int) else str(value))
+    console.print(table)
+
+
+def train(
+    console: Console, tables: Tables, protocol: str, options: TrainingOptions, folder: Path
+) -> Run:
+    """Splits and trains with a progress bar."""
+    split = job.split_events(tables, protocol, options.seed)
+    console.print(
+        f"  {split.train.num_rows:,} training and {split.test.num_rows:,} test events "
+        f"({split.protocol})"
+    )
+    bars: list[TrainingProgress] = []
+
+    def progress(steps: int) -> list[keras.callbacks.Callback]:
+        bars.append(TrainingProgress(console, steps))
+        return list(bars)
+
+    try:
+        run = train_run(tables, split, folder, options, progress)
+    finally:
+        for bar in bars:
+            bar.bar.stop()
+    events = split.train.num_rows * options.epochs
+    console.print(f"  {options.model} trained in {run.seconds:.1f} s ({events:,} examples)")
+    return run
+
+
+def results_table(console: Console, results: Results) -> None:
+    """Prints the leaderboard, one row a recommender; the main metric with its interval."""
+    metrics = results.headline()
+    main = results.table(metrics[:1]).rows
+    table = Table(box=None, header_style="bold")
+    for number, column in enumerate(["", *metrics]):
+        table.add_column(column, justify="right" if number else "left", no_wrap=True)
+    for (name, best), scores in zip(main, results.scores.values(), strict=True):
+        others = (
+            f"{scores[metric].value:.3f}" if metric in scores else "" for metric in metrics[1:]
+        )
+        style = "bold" if results.kinds[name] == "model" else ""
+        table.add_row(name, best, *others, style=style)
+    console.print(table)
+    for line in results.remarks():
+        console.print(f"  {line}", highlight=False)
+
+
+def evaluate(console: Console, run: Run) -> None:
+    """Evaluates a run, prints the leaderboard and writes the report."""
+    results = job.leaderboard(run)
+    results_table(console, results)
+    path = report(run, results)
+    console.print(f"Report: [bold]{path}[/]")
+
+
+def known_items(run: Run, users: list[Any]) -> Any:
+    """Returns the training matrix `(B, C)` of `users`: nonzero where an item is known."""
+    from tfrecs.baselines import interaction_matrix
+
+    spec = run.tables.spec
+    ids = run.tables.candidates[spec.candidate_id.name]
+    return interaction_matrix(run.split.train, users, ids, spec)
+
+
+def recommend(
+    console: Console, run: Run, users: list[str], k: int, include_seen: bool = False
+) -> None:
+    """Prints the best `k` items for each of `users`."""
+    spec, candidates = run.tables.spec, run.tables.candidates
+    name = spec.query_id.name
+    column = run.tables.queries[name]
+    typed = column.slice(0, 0).to_numpy()
+    wanted = np.asarray(users).astype(typed.dtype if spec.query_id.dtype == "int64" else object)
+    queries = pa.table({name: pa.array(wanted, column.type)})
+    seen = None if include_seen else known_items(run, queries[name])
+    recommender = ModelRecommender(run.model, run.transform, candidates)
+    scores, positions = recommender.recommend(queries, k, seen)
+    known = set(column.to_pylist())
+    for user, row, best in zip(queries[name].to_pylist(), scores, positions, strict=True):
+        note = "" if user in known else "  (unknown user: the answer is the same for all of them)"
+        console.print(f"[bold]{user}[/]{note}")
+        console.print(titles(run, best[best >= 0], row[best >= 0]))
+
+
+def titles(run: Run, positions: np.ndarray, scores: np.ndarray) -> Table:
+    """Returns a table of items by position, with their titles where there are any."""
+    candidates, name = run.tables.candidates, run.tables.spec.candidate_id.name
+    table = Table(box=None, show_header=False)
+    shown = candidates.take(positions)
+    texts = shown["title"].to_pylist() if "title" in shown.column_names else [""] * len(positions)
+    for item, text, score in zip(shown[name].to_pylist(), texts, scores, strict=True):
+        table.add_row(f"  {score:.3f}", str(item), text)
+    return table
+
+
+def export(console: Console, run: Run, directory: Path, name: str, recall: float = 0.98) -> Any:
+    """Builds the index, exports, and prints where."""
+    indexed = index(console, run, recall)
+    exported = job.export_run(run, indexed, directory, name)
+    for variant, path in exported.paths.items():
+        console.print(f"  {variant:>5}: [bold]{path}[/]")
+    return exported
+
+
+def index(console: Console, run: Run, recall: float = 0.98, small: bool = False) -> job.Indexed:
+    """Builds the index and prints its kind and recall."""
+    start = time.perf_counter()
+    with console.status("  building and measuring"):
+        indexed = job.build_index(run, recall=recall, small=small)
+    console.print(
+        f"  {indexed.kind} over {run.tables.candidates.num_rows:,} items, recall@{indexed.k} "
+        f"{indexed.recall:.4f} against exact ({time.perf_counter() - start:.1f} s)"
+    )
+    if indexed.why:
+        console.print(f"  Exact search, because {indexed.why}", highlight=False)
+    return indexed
+
+
+def quickstart(
+    console: Console,
+    tables: Tables,
+    protocol: str,
+    options: TrainingOptions,
+    folder: Path,
+    saved_models: Path,
+) -> None:
+    """Runs the whole job from read tables on; see `tfrecs quickstart`."""
+    summary(console, tables)
+    step(console, 2, "Training")
+    run = train(console, tables, protocol, options, folder)
+    step(console, 3, "Leaderboard: all items ranked for every test user, known ones left out")
+    results = job.leaderboard(run)
+    results_table(console, results)
+    step(console, 4, "Index")
+    indexed = index(console, run, small=True)
+    step(console, 5, "SavedModel")
+    exported = job.export_run(run, indexed, saved_models, "quickstart", results)
+    for variant, path in exported.paths.items():
+        console.print(f"  {variant:>5}: [bold]{path}[/]")
+    step(console, 6, "An answer, from a process without tfrecs and without TensorFlow's Python")
+    answer(console, run, exported)
+    step(console, 7, "Report")
+    console.print(f"  [bold]{report(run, results, indexed, exported).resolve()}[/]")
+
+
+def answer(console: Console, run: Run, exported: Any) -> None:
+    """Asks the SavedModel for one test user and prints the titles that come back."""
+    query = run.tables.spec.query_id.name
+    user = run.split.test[query][0].as_py()
+    path = exported.paths.get("scann") or exported.paths["stock"]
+    start = time.perf_counter()
+    said = job.ask(path, {query: [user]})
+    item = run.tables.spec.candidate_id.name
+    console.print(f"  {query} = {user}  ({time.perf_counter() - start:.1f} s with loading)")
+    table = Table(box=None, show_header=False)
+    texts = said.get("title", [[""] * len(said[item][0])])[0]
+    for identity, text, score in zip(said[item][0], texts, said["score"][0], strict=True):
+        table.add_row(f"  {score:.3f}", str(identity), text)
+    console.print(table)
+
+
+def report(run: Run, results: Results, indexed: Any = None, exported: Any = None) -> Path:
+    """Writes `report.html` into the run's folder and returns its path."""
+    tables, split = run.tables, run.split
+    recommender = ModelRecommender(run.model, run.transform, tables.candidates)
+    return write_report(
+        run.folder / "report.html",
+        title=f"{run.options.model} on {run.dataset}",
+        summary=summarize(tables, split),
+        results=results,
+        history=run.history,
+        examples=find_examples(recommender, split, tables),
+        index=None
+        if indexed is None
+        else {"kind": indexed.kind, f"recall@{indexed.k}": round(indexed.recall, 4)},
+        export=None
+        if exported is None
+        else {variant: str(path) for variant, path in exported.paths.items()},
+    )

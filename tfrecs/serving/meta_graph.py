@@ -123,7 +123,7 @@ def to_array(where: str, value: Any, tensor: Tensor) -> np.ndarray[Any, Any]:
         tensor: What it must fit.
 
     Returns:
-        The array, of dtype object for strings.
+        The array; strings as bytes in an array of dtype object.
 
     Raises:
         ValueError: If the value does not fit; nothing is cut or rounded.
@@ -142,10 +142,19 @@ def to_array(where: str, value: Any, tensor: Tensor) -> np.ndarray[Any, Any]:
     ):
         raise ValueError(f"{where} must be {tensor}. Received: shape {list(array.shape)}.")
     if tensor.code == STRING:
-        return array
+        return _encoded(where, array)
     if array.size and array.dtype.kind not in _DTYPES[tensor.code][1]:
         raise ValueError(f"{where} must be {tensor}. Received: {array.dtype} values.")
     converted: np.ndarray[Any, Any] = array.astype(tensor.dtype, order="C")
     if converted.dtype.kind == "i" and not np.array_equal(converted, array):
         raise ValueError(f"{where} must be {tensor}. Received: integers out of its range.")
     return converted
+
+
+def _encoded(where: str, array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    encoded = np.empty(array.size, object)
+    try:
+        encoded[:] = [text.encode() if isinstance(text, str) else text for text in array.flat]
+    except UnicodeEncodeError as error:
+        raise ValueError(f"{where} holds a string that is no Unicode text: {error}.") from error
+    return encoded.reshape(array.shape)

@@ -200,9 +200,8 @@ class Session:
             ctypes.memmove(start, array.ctypes.data, size)
             return tensor
         for place, text in enumerate(array.flat):
-            encoded = text.encode() if isinstance(text, str) else text
             self._tf.TF_StringInit(start + _STRING_BYTES * place)
-            self._tf.TF_StringCopy(start + _STRING_BYTES * place, encoded, len(encoded))
+            self._tf.TF_StringCopy(start + _STRING_BYTES * place, text, len(text))
         return tensor
 
     def _fetch(self, tensor: int, dtype: str) -> Any:
@@ -242,9 +241,16 @@ def _answer(given: argparse.Namespace) -> Any:
     session = Session(given.directory)
     if given.requests:
         bodies = _load(given.requests.read_text("utf-8"))
-        return [session.run(body["signature_name"], body["inputs"]) for body in bodies]
+        try:
+            requests = [(body["signature_name"], body["inputs"]) for body in bodies]
+        except (KeyError, TypeError) as error:
+            wanted = '[{"signature_name": ..., "inputs": {...}}]'
+            raise ValueError(f"{given.requests} must hold {wanted}. Missing: {error}.") from error
+        return [session.run(*request) for request in requests]
     if given.inputs or given.inputs_file:
         inputs = _load(given.inputs or given.inputs_file.read_text("utf-8"))
+        if not isinstance(inputs, dict):
+            raise ValueError(f'The inputs must be a JSON object: {{"name": [...]}}, not {inputs}.')
         return session.run(given.signature, inputs | ({} if given.k is None else {"k": given.k}))
     return {name: signature.describe() for name, signature in sorted(session.signatures.items())}
 
@@ -255,7 +261,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     try:
         answer = _answer(given)
-    except (SessionError, ValueError, KeyError, TypeError, OSError) as error:
+    except (SessionError, ValueError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)  # noqa: T201
         return 2
     print(json.dumps(answer, ensure_ascii=False))  # noqa: T201

@@ -6,3 +6,4 @@ from tfrecs.testing.case import ModelCase as ModelCase
 from tfrecs.testing.data import checkerboard as checkerboard
 from tfrecs.testing.data import markov_sequences as markov_sequences
 from tfrecs.testing.data import random_table as random_table
+from tfrecs.testing.models import check_model as check_model

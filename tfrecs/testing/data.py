@@ -12,6 +12,7 @@ from tfrecs.spec import (
     Feature,
     FeatureSpec,
     Numeric,
+    Sequence,
     Text,
     Timestamp,
     Vector,
@@ -145,7 +146,7 @@ def _column(
         return pa.array([" ".join(random.choice(words, 4)) for _ in range(rows)])
     if isinstance(feature, Categorical) and feature.is_id:
         return pa.array(id_values(feature, rows))
-    if feature.kind == "sequence" and feature.dtype == "float32":
+    if isinstance(feature, Sequence) and feature.dtype == "float32":
         return pa.array([random.random(n).tolist() for n in _lengths(rows, random)])
     owner: Any = feature
     while owner.shared_with is not None:

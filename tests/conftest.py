@@ -1,0 +1,24 @@
+import os
+from pathlib import Path
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # before TensorFlow is imported
+
+import keras
+import pytest
+import tensorflow as tf
+
+tf.config.threading.set_intra_op_parallelism_threads(2)
+tf.config.threading.set_inter_op_parallelism_threads(2)
+
+
+@pytest.fixture(autouse=True)
+def _same_seeds():
+    keras.utils.set_random_seed(0)
+
+
+@pytest.fixture(scope="session")
+def tfrecs_data():
+    folder = os.environ.get("TFRECS_DATA")
+    if not folder:
+        pytest.skip("needs real data: set TFRECS_DATA to its folder")
+    return Path(folder)

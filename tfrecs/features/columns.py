@@ -131,7 +131,7 @@ def _ints(feature: Feature, column: pa.ChunkedArray) -> pa.ChunkedArray:
     if kind == pa.int64():
         return column
     if pa.types.is_integer(kind) or pa.types.is_null(kind):
-        return column.cast(pa.int64())
+        return column.cast(kind).cast(pa.int64())
     remedy = "Cast the column to integers, missing values to null."
     if pa.types.is_string(kind) or pa.types.is_large_string(kind):
         remedy = "Set dtype='string' in the spec."
@@ -156,7 +156,7 @@ def _seconds(feature: Timestamp, column: pa.ChunkedArray) -> np.ndarray:
     if pa.types.is_timestamp(column.type):
         unit = column.type.unit
     elif not pa.types.is_integer(kind):
-        raise _type_error(feature, kind, "integers or timestamps")
+        raise _type_error(feature, kind, "integers, dates or timestamps")
     ticks = pc.fill_null(column.cast(pa.int64()), -1).to_numpy()
     return np.asarray(ticks // _SECONDS[unit])
 

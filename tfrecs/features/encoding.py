@@ -67,6 +67,9 @@ def whole(feature: Feature, table: pa.Table) -> dict[str, np.ndarray]:
 
 def cross(feature: Cross, parts: list[np.ndarray]) -> dict[str, np.ndarray]:
     """Hashes the ids of the parts, each distinct combination once."""
+    if len({part.ndim for part in parts}) > 1:
+        parts = [part if part.ndim == 2 else part[:, None] for part in parts]
+        parts = list(np.broadcast_arrays(*parts))
     codes = parts[0].ravel().astype(np.int64)
     for part in parts[1:]:
         keys = pa.array((codes << 32) + part.ravel()).dictionary_encode()

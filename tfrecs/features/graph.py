@@ -1,5 +1,6 @@
 """Raw tensors to model tensors: one small function a kind, TensorFlow ops only."""
 
+import functools
 from typing import Any
 
 import numpy as np
@@ -40,8 +41,7 @@ def parsing_spec(feature: Feature) -> Any:
         return tf.io.FixedLenFeature((feature.dim,), dtype, [float("nan")] * feature.dim)
     if is_list(feature):
         return tf.io.RaggedFeature(dtype, row_splits_dtype=tf.int64)
-    default = float("nan") if dtype == tf.float32 else missing_value(dtype.name)
-    return tf.io.FixedLenFeature((), dtype, default)
+    return tf.io.FixedLenFeature((), dtype, missing_raw(dtype))
 
 
 def read(feature: Feature, value: Any) -> tf.Tensor | tf.RaggedTensor:
@@ -52,7 +52,7 @@ def read(feature: Feature, value: Any) -> tf.Tensor | tf.RaggedTensor:
         ValueError: If it has too many axes, or a vector another length.
     """
     if not isinstance(value, tf.RaggedTensor):
-        value = tf.convert_to_tensor(value)
+        value = _as_tensor(feature, value)
     dtype, wanted = value.dtype, raw_dtype(feature)
     numbers = dtype.is_integer or dtype.is_floating or dtype == tf.bool
     fits = dtype.is_integer if wanted.is_integer else dtype == wanted
@@ -68,6 +68,25 @@ def read(feature: Feature, value: Any) -> tf.Tensor | tf.RaggedTensor:
         expectation = f"of {least} axes, batch first, or {least - 1} for a single row"
         raise ValueError(checks.expected(f"raw['{feature.name}']", expectation, value.shape))
     return value
+
+
+def _as_tensor(feature: Feature, value: Any) -> tf.Tensor | tf.RaggedTensor:
+    """Takes arrays and Python lists, nested ones as ragged."""
+    dtype = raw_dtype(feature)
+    try:
+        if isinstance(value, list) and value and isinstance(value[0], list | tuple):
+            return tf.ragged.constant(value, dtype, ragged_rank=1)
+        return tf.convert_to_tensor(value, dtype_hint=dtype)
+    except (ValueError, TypeError) as error:
+        remedy = f"A missing value is {missing_raw(dtype)!r}."
+        raise TypeError(
+            checks.expected(f"raw['{feature.name}']", f"{dtype.name} values", value, remedy)
+        ) from error
+
+
+def missing_raw(dtype: tf.DType) -> str | int | float:
+    """Returns what stands for a missing value in raw tensors."""
+    return float("nan") if dtype == tf.float32 else missing_value(dtype.name)
 
 
 def ids(feature: Feature, raw: Any, lookup: Lookup) -> dict[str, tf.Tensor]:
@@ -131,7 +150,11 @@ def vector(feature: Vector, raw: Any) -> dict[str, tf.Tensor]:
     """Returns float32 `(B, dim)`; a component that is not finite becomes 0."""
     value = read(feature, raw)
     if isinstance(value, tf.RaggedTensor):
-        value = value.to_tensor(0.0, shape=(None, feature.dim))
+        lengths = value.row_lengths()
+        whole = tf.reduce_all(tf.equal(lengths, feature.dim) | tf.equal(lengths, 0))
+        message = f"raw['{feature.name}'] must hold vectors of {feature.dim} numbers, or none"
+        with tf.control_dependencies([tf.debugging.Assert(whole, [message, lengths])]):
+            value = value.to_tensor(0.0, shape=(None, feature.dim))
     if value.shape[1] not in (None, feature.dim):
         expectation = f"of shape (batch, {feature.dim})"
         raise ValueError(checks.expected(f"raw['{feature.name}']", expectation, value.shape))
@@ -148,7 +171,14 @@ def timestamp(feature: Timestamp, raw: Any) -> dict[str, tf.Tensor]:
 
 
 def cross(feature: Cross, parts: list[tf.Tensor]) -> dict[str, tf.Tensor]:
-    """Hashes the ids of the parts, joined by "_"; where one is missing the cross is 0."""
+    """Hashes the ids of the parts, joined by "_"; where one is missing the cross is 0.
+
+    Parts of one value a row combine with each of a list of candidates: `(B,)` and `(B, C)`.
+    """
+    if len({part.shape.rank for part in parts}) > 1:
+        parts = [part if part.shape.rank == 2 else part[:, tf.newaxis] for part in parts]
+        shape = functools.reduce(tf.broadcast_dynamic_shape, map(tf.shape, parts))
+        parts = [tf.broadcast_to(part, shape) for part in parts]
     joined = tf.strings.join([tf.strings.as_string(part) for part in parts], separator="_")
     missing = tf.reduce_any([tf.equal(part, PADDING_ID) for part in parts], axis=0)
     return {feature.name: tf.where(missing, PADDING_ID, hash_ids(joined, feature.hash_bins))}

@@ -1,9 +1,9 @@
 """What adapting learned: the sized spec, the vocabularies, the numbers; saved and loaded whole."""
 
-import json
-import os
 import shutil
 import tempfile
+import weakref
+import zipfile
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ import pyarrow as pa
 
 from tfrecs import checks
 from tfrecs.features.vocabulary import HashBins, Lookup, Vocabulary, write_values
+from tfrecs.files import written_aside
 from tfrecs.spec import Feature, FeatureSpec
 
 _SPEC, _NUMBERS = "spec.json", "numbers.npz"
@@ -32,11 +33,14 @@ class Learned:
     """
 
     spec: FeatureSpec
-    folder: tempfile.TemporaryDirectory[str] = field(default_factory=tempfile.TemporaryDirectory)
+    folder: Path = field(default_factory=lambda: Path(tempfile.mkdtemp(prefix="tfrecs-")))
     lookups: dict[str, Lookup] = field(default_factory=dict)
     counts: dict[str, np.ndarray] = field(default_factory=dict)
     moments: dict[str, tuple[float, float]] = field(default_factory=dict)
     boundaries: dict[str, np.ndarray] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        weakref.finalize(self, shutil.rmtree, self.folder, ignore_errors=True)
 
     def lookup(self, feature: Feature) -> Lookup:
         """Returns the lookup of a feature, its own or the one it shares."""
@@ -44,29 +48,24 @@ class Learned:
 
     def add_vocabulary(self, feature: Feature, values: pa.Array) -> Vocabulary:
         """Writes the values of a feature into a file of their own and looks up in it."""
-        path = Path(self.folder.name) / file_name(feature)
+        path = self.folder / file_name(feature)
         escaped = write_values(values, path)
         vocabulary = Vocabulary(path, id_dtype(feature), escaped)
         self.lookups[feature.name] = vocabulary
         return vocabulary
 
     def save(self, directory: Path) -> None:
-        """Writes everything into a new folder beside `directory`, then renames it."""
-        directory.parent.mkdir(parents=True, exist_ok=True)
+        """Writes everything aside and renames it to `directory`."""
         if directory.exists() and any(directory.iterdir()) and not (directory / _SPEC).exists():
             expectation = "a new folder, an empty one or a saved FeatureTransform"
             raise ValueError(checks.expected("directory", expectation, str(directory)))
-        with tempfile.TemporaryDirectory(dir=directory.parent, prefix=".saving-") as folder:
-            new = Path(folder) / "new"
+        with written_aside(directory) as new:
             new.mkdir()
             for lookup in self.lookups.values():
                 if isinstance(lookup, Vocabulary):
                     shutil.copy(lookup.path, new / lookup.path.name)
             np.savez(new / _NUMBERS, **self._numbers())
             (new / _SPEC).write_text(self.spec.to_json(), encoding="utf-8")
-            if directory.exists():
-                os.replace(directory, Path(folder) / "old")
-            os.replace(new, directory)
 
     def _numbers(self) -> dict[str, Any]:
         numbers: dict[str, Any] = {}
@@ -85,27 +84,33 @@ class Learned:
             raise FileNotFoundError(checks.expected("directory", expectation, str(directory)))
         try:
             spec = FeatureSpec.from_json((directory / _SPEC).read_text(encoding="utf-8"))
-        except json.JSONDecodeError as error:
-            message = checks.expected(_SPEC, "a whole JSON file", str(directory / _SPEC))
-            raise ValueError(f"{message} {error}") from error
+            with np.load(directory / _NUMBERS) as file:
+                numbers = dict(file)
+        except (ValueError, OSError, zipfile.BadZipFile) as error:
+            raise _damaged(directory, error) from error
         learned = cls(spec)
-        with np.load(directory / _NUMBERS) as numbers:
-            for key in numbers.files:
-                group, name = key.split("/", 1)
-                if group == "moments":
-                    learned.moments[name] = tuple(numbers[key].tolist())
-                elif group == "escaped":
-                    learned._load_vocabulary(directory, name, bool(numbers[key]))
-                else:
-                    getattr(learned, group)[name] = numbers[key]
+        for key, value in numbers.items():
+            group, name = key.split("/", 1)
+            if group == "moments":
+                learned.moments[name] = tuple(value.tolist())
+            elif group == "escaped":
+                learned._load_vocabulary(directory, name, bool(value))
+            else:
+                getattr(learned, group)[name] = value
         learned.add_hashing()
         return learned
 
     def _load_vocabulary(self, directory: Path, name: str, escaped: bool) -> None:
         feature = self.spec[name]
-        path = Path(self.folder.name) / file_name(feature)
-        shutil.copy(directory / path.name, path)
-        self.lookups[name] = Vocabulary(path, id_dtype(feature), escaped)
+        path = self.folder / file_name(feature)
+        try:
+            shutil.copy(directory / path.name, path)
+            vocabulary = Vocabulary(path, id_dtype(feature), escaped)
+        except (ValueError, OSError) as error:
+            raise _damaged(directory, error) from error
+        if vocabulary.size != getattr(feature, "size", None):
+            raise _damaged(directory, f"{path.name} has {len(vocabulary.values)} values.")
+        self.lookups[name] = vocabulary
 
     def add_hashing(self) -> None:
         """Adds the lookups that need no file."""
@@ -113,6 +118,11 @@ class Learned:
             bins = getattr(feature, "hash_bins", None)
             if bins is not None and feature.kind != "cross":
                 self.lookups[feature.name] = HashBins(bins, id_dtype(feature))
+
+
+def _damaged(directory: Path, why: object) -> ValueError:
+    expectation = "a whole folder that FeatureTransform.save wrote"
+    return ValueError(checks.expected("directory", expectation, str(directory), str(why)))
 
 
 def id_dtype(feature: Feature) -> str:

@@ -25,7 +25,7 @@ class ValueCounter:
 
     def update(self, values: pa.ChunkedArray) -> None:
         """Adds the values of an Arrow column, nulls included."""
-        counted = pc.value_counts(values)
+        counted = pc.value_counts(values.unify_dictionaries())
         column = counted.field("values")
         if pa.types.is_dictionary(column.type):
             column = column.dictionary_decode()

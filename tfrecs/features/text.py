@@ -13,7 +13,7 @@ _BATCH = 1 << 15  # texts tokenized at a time
 def tokenize(texts: tf.Tensor, lowercase: bool = True) -> tf.RaggedTensor:
     """Splits texts at white space and punctuation: "Don't stop!" -> don, t, stop.
 
-    Case is lowered by Unicode's rules; invalid UTF-8 becomes U+FFFD first. A run of letters without
+    Case is lowered by Unicode's rules; invalid UTF-8 becomes U+FFFD. A run of letters without
     spaces, as in Chinese, is one token.
 
     Args:
@@ -28,11 +28,12 @@ def tokenize(texts: tf.Tensor, lowercase: bool = True) -> tf.RaggedTensor:
     >>> tokenize(tf.constant(["Ünder the sea"])).to_list()
     [[b'\\xc3\\xbcnder', b'the', b'sea']]
     """
+    spaced = tf.strings.regex_replace(texts, _SEPARATORS, " ")  # first: `lower` ends at a NUL
     if lowercase:
-        texts = tf.strings.lower(texts, encoding="utf-8")
+        spaced = tf.strings.lower(spaced, encoding="utf-8")
     else:
-        texts = tf.strings.unicode_transcode(texts, "UTF-8", "UTF-8", errors="replace")
-    return tf.strings.split(tf.strings.regex_replace(texts, _SEPARATORS, " "))
+        spaced = tf.strings.unicode_transcode(spaced, "UTF-8", "UTF-8", errors="replace")
+    return tf.strings.split(spaced)
 
 
 def tokenize_column(column: pa.ChunkedArray, lowercase: bool) -> tuple[pa.ChunkedArray, np.ndarray]:

@@ -76,7 +76,7 @@ class HashBins(tf.Module):
     """Values hashed into `bins` ids from 2 on, by `tf.strings.to_hash_bucket_fast`.
 
     Integers are hashed as their decimal text. Nothing is learned, id 1 is never used and values
-    collide: with as many bins as values, about one in three shares its bin with another.
+    collide: with as many bins as values, about two in three share their bin with another.
     """
 
     def __init__(self, bins: int, dtype: str) -> None:
@@ -148,8 +148,8 @@ def _by_dictionary(
 def write_values(values: pa.Array, path: Path) -> bool:
     """Writes values one a line and returns whether the lines are escaped.
 
-    An empty vocabulary is written as the missing value alone, because TensorFlow's tables refuse
-    an empty file.
+    An empty vocabulary is written as one line that no looked-up value equals, because TensorFlow's
+    tables refuse an empty file: -1, or for texts a lone backslash, which escaping doubles.
     """
     texts = pa.types.is_large_string(values.type)
     breaks = pc.match_substring_regex(values, "[\n\r]") if texts else None
@@ -158,7 +158,7 @@ def write_values(values: pa.Array, path: Path) -> bool:
         for char, escape in _ESCAPES.items():
             values = pc.replace_substring(values, char, escape)
     if not len(values):
-        values = pa.array([missing_value("string" if texts else "int64")], type=values.type)
+        values, escaped = pa.array(["\\"] if texts else [-1], type=values.type), texts
     with open(path, "w", encoding="utf-8", newline="\n") as file:
         for start in range(0, len(values), _SLICE):
             for value in values.slice(start, _SLICE).to_pylist():
@@ -173,7 +173,8 @@ def read_values(path: Path, dtype: str, escaped: bool) -> pa.Array:
         values = pa.array([int(line) for line in lines], type=pa.int64())
     else:
         values = pa.array(map(_unescape, lines) if escaped else lines, type=pa.large_string())
-    return values.filter(pc.not_equal(values, missing_value(dtype)))
+    nothing = "-1" if dtype == "int64" else "\\" if escaped else None
+    return values[:0] if lines == [nothing] else values
 
 
 def _unescape(line: str) -> str:

@@ -130,16 +130,22 @@ def _find(folder: Path, version: str, names: list[str]) -> tuple[str, _Source]:
             for candidate in (path, path.with_name(path.name + ".gz")):
                 if candidate.is_file():
                     return name, _Source(candidate)
-        archive = folder / f"{inner}.zip"
-        if archive.is_file():
-            with zipfile.ZipFile(archive) as opened:
-                if f"{inner}/{name}" in opened.namelist():
-                    return name, _Source(archive, f"{inner}/{name}")
+        archive, member = folder / f"{inner}.zip", f"{inner}/{name}"
+        if archive.is_file() and member in _members(archive):
+            return name, _Source(archive, member)
     raise FileNotFoundError(
         f"{folder} holds no {' or '.join(names)} of MovieLens {version}, nor does {inner} or "
         f"{inner}.zip in it. Get {inner}.zip from https://grouplens.org/datasets/movielens/ into "
         "that folder."
     )
+
+
+def _members(archive: Path) -> list[str]:
+    try:
+        with zipfile.ZipFile(archive) as opened:
+            return opened.namelist()
+    except zipfile.BadZipFile as error:
+        raise ValueError(f"{archive} is truncated or not zip: {error}.") from error
 
 
 def _read_part(folder: Path, version: str, part: str) -> pa.Table:
@@ -164,7 +170,14 @@ def _download(version: str) -> Path:
         dataset_name=builder.name,
         force_checksums_validation=True,
     )
-    return Path(manager.download_and_extract(builder.builder_config.download_url))
+    url = builder.builder_config.download_url
+    try:
+        return Path(manager.download_and_extract(url))
+    except OSError as error:
+        raise OSError(
+            f"{url} cannot be downloaded: {error}. Get it by other means into a folder, and name "
+            "that folder as `data_dir`."
+        ) from error
 
 
 def movielens_folds(data_dir: str | Path) -> list[tuple[pa.Table, pa.Table]]:

@@ -29,8 +29,9 @@ FORMATS = {
 def read_file(path: str | Path) -> pa.Table:
     """Reads a table from a file, its format told by the extension.
 
-    CSV and TSV (first line = column names), JSON lines and Parquet; the text formats also
-    compressed, as `.csv.gz`. Empty cells are null.
+    CSV (also by tabs or semicolons) and TSV, first line = column names, JSON lines and Parquet; the text formats also
+    compressed, as `.csv.gz`. Empty cells are
+    null in columns of numbers, as are NaN, NA and NULL.
 
     Args:
         path: The file.
@@ -65,13 +66,20 @@ def read_file(path: str | Path) -> pa.Table:
     if suffix == ".parquet":
         table = _read_parquet(path)
     elif suffix in (".csv", ".tsv"):
-        table = read_delimited(path, read_bytes(path), "," if suffix == ".csv" else "\t")
+        data = read_bytes(path)
+        table = read_delimited(path, data, "\t" if suffix == ".tsv" else _delimiter(data))
     else:
         table = _read_json(path, read_bytes(path))
     if table.num_rows == 0:
         raise ValueError(f"{path} has no rows.")
     _check_utf8(path, table)
     return table
+
+
+def _delimiter(data: bytes) -> str:
+    """Returns which of comma, tab and semicolon is most often in the first line."""
+    line = data.split(b"\n", 1)[0]
+    return max(",\t;", key=lambda delimiter: line.count(delimiter.encode()))
 
 
 def read_bytes(path: Path) -> bytes:
@@ -112,7 +120,7 @@ def read_delimited(
     """
     parse = pa.csv.ParseOptions(delimiter=delimiter, quote_char='"' if quoted else False)
     parse.newlines_in_values = quoted
-    convert = pa.csv.ConvertOptions(column_types=types, strings_can_be_null=True)
+    convert = pa.csv.ConvertOptions(column_types=types)
     names = list(types) if types else None
 
     def read(threads: bool) -> pa.Table:

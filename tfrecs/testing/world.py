@@ -98,6 +98,7 @@ class World:
             steps_per_epoch=steps_per_epoch,
             callbacks=callbacks,
             verbose=0,
+            shuffle=False,
         )
 
     def loss(self, model: RecModel) -> float:

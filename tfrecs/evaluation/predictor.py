@@ -71,7 +71,7 @@ class ModelPredictor:
             if found.shape != (block.num_rows,):
                 raise ValueError(
                     checks.expected(
-                        "model", f"to give one score a row, {(block.num_rows,)}", found.shape
+                        "model", f"a model of one score a row, {(block.num_rows,)}", found.shape
                     )
                 )
             scores[start : start + block.num_rows] = found

@@ -150,11 +150,19 @@ def _rank(
         if positions.shape != (queries.num_rows, max(ks)):
             raise ValueError(
                 checks.expected(
-                    name, f"to return positions {(queries.num_rows, max(ks))}", positions.shape
+                    f"recommenders[{name!r}]",
+                    f"a recommender that returns positions {(queries.num_rows, max(ks))}",
+                    positions.shape,
                 )
             )
         if find_hits(positions, seen)[0].any():
-            raise ValueError(checks.expected(name, "to leave out `exclude`", "seen candidates"))
+            raise ValueError(
+                checks.expected(
+                    f"recommenders[{name!r}]",
+                    "a recommender that leaves out what `exclude` masks",
+                    "masked candidates",
+                )
+            )
         found = per_user(positions, truth.relevant[rows], ks)
         values.append(np.stack([found[metric] for metric in _names(ks)], axis=1))
         first.append(positions[:, : ks[0]].astype(np.int32))

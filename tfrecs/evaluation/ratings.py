@@ -55,7 +55,9 @@ def rating_errors(
             "Add Numeric('<column>', role='label')."
         )
     if FLOOR in predictors:
-        raise ValueError(checks.expected("predictors", f"not named {FLOOR!r}", list(predictors)))
+        raise ValueError(
+            checks.expected("predictors", f"of other names than {FLOOR!r}", list(predictors))
+        )
     label = labels[0].name
     ratings = np.asarray(column(split.test, label), np.float64)
     mean = float(np.mean(np.asarray(column(split.train, label), np.float64)))
@@ -93,8 +95,8 @@ def _predict(name: str, predictor: Any, events: pa.Table) -> np.ndarray:
     if predicted.shape != (events.num_rows,) or not np.isfinite(predicted).all():
         raise ValueError(
             checks.expected(
-                name,
-                f"to predict {events.num_rows} finite ratings",
+                f"predictors[{name!r}]",
+                f"a predictor of {events.num_rows} finite ratings",
                 f"shape {predicted.shape}, {int((~np.isfinite(predicted)).sum())} not finite",
             )
         )

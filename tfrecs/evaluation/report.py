@@ -101,20 +101,17 @@ def _plots(
     history: Mapping[str, Sequence[float]] | None,
     recall_curve: Sequence[tuple[str, float, float]],
 ) -> dict[str, Any]:
-    """Draws the plots there is something for, by name, marked as safe."""
+    """Draws the plots by name, marked as safe; empty where there is nothing to draw."""
     from markupsafe import Markup
 
     drawn = {
         "leaderboard": plots.leaderboard(results, results.metrics[0]),
         "activity": plots.activity(summary.user_events),
         "long_tail": plots.long_tail(summary.item_events),
+        "popularity": plots.popularity(results) if "test" in results.exposure else "",
+        "training": plots.training(history) if history else "",
+        "recall": plots.recall(recall_curve) if recall_curve else "",
     }
-    if "test" in results.exposure:
-        drawn["popularity"] = plots.popularity(results)
-    if history:
-        drawn["training"] = plots.training(history)
-    if recall_curve:
-        drawn["recall"] = plots.recall(recall_curve)
     return {name: Markup(svg) for name, svg in drawn.items()}
 
 

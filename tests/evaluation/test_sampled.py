@@ -1,0 +1,67 @@
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from tfrecs import baselines
+from tfrecs.evaluation import ModelRecommender, sampled_ranking
+
+
+@pytest.fixture
+def popularity(small):
+    # items 1 2 3 4 have 2 0 1 1 events
+    train = pa.table({"user": [10, 20, 10, 10], "item": [1, 1, 3, 4]})
+    return baselines.Popularity().fit(train, small.candidates, small.spec)
+
+
+def test_ranks_count_ties_against_the_item(small, popularity):
+    test = pa.table({"user": [10, 20], "item": [3, 1], "negatives": [[1, 4], [2, 3]]})
+    results = sampled_ranking({"popularity": popularity}, test, small, ks=(2, 3))
+    # item 3 has one above and one level: rank 2, 1 / log2(4). item 1 comes first.
+    assert results["popularity", "hr@2"] == 1 / 2
+    assert results["popularity", "hr@3"] == 1.0
+    assert results["popularity", "ndcg@3"] == pytest.approx((1 / 2 + 1) / 2)
+    assert results["popularity", "mrr@3"] == pytest.approx((1 / 3 + 1) / 2)
+    assert results.protocol == (
+        "given negatives; 3 given candidates ranked, ties against the test item"
+    )
+
+
+def test_unknown_ids_and_the_item_itself_are_no_rivals(small, popularity):
+    test = pa.table({"user": [10, 99], "item": [2, 1], "negatives": [[2, 77], [3]]})
+    results = sampled_ranking({"popularity": popularity}, test, small, ks=(1,))
+    assert results["popularity", "hr@1"] == 1.0
+    assert results.setting.left_out == {"user or item unknown": 1, "negatives unknown": 1}
+    assert results.setting.num_users == 1
+
+
+def test_scoring_the_given_ones_equals_ranking_all(world, small):
+    model = ModelRecommender(world.retriever, world.transform, world.candidates)
+
+    class RanksAll:
+        recommend = model.recommend
+
+    rng = np.random.default_rng(0)
+    test = pa.table(
+        {
+            "user": rng.integers(0, 11, 40),
+            "item": rng.integers(0, 23, 40),
+            "negatives": [rng.integers(0, 23, rng.integers(0, 9)).tolist() for _ in range(40)],
+        }
+    )
+    small.queries, small.candidates = world.queries, world.candidates
+    results = sampled_ranking({"model": model, "all": RanksAll()}, test, small, ks=(1, 3))
+    assert results.scores["model"] == results.scores["all"]
+    assert 0 < results["model", "hr@3"] < 1
+
+
+def test_unusable_tests_are_refused(small, popularity):
+    test = pa.table({"user": [10], "item": [3], "negatives": [[1]]})
+    with pytest.raises(ValueError, match=r"a table with the column 'negative'.*Did you mean"):
+        sampled_ranking({"p": popularity}, test, small, negatives="negative")
+    with pytest.raises(ValueError, match="`item` must be a column of lists of ids"):
+        sampled_ranking({"p": popularity}, test, small, negatives="item")
+    with pytest.raises(ValueError, match="`ks` must be cut-offs from 1"):
+        sampled_ranking({"p": popularity}, test, small, ks=())
+    lost = test.set_column(0, "user", pa.array([99]))
+    with pytest.raises(ValueError, match="events of known users and items"):
+        sampled_ranking({"p": popularity}, lost, small)

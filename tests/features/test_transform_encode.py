@@ -52,7 +52,7 @@ def _random_table(spec, rows, seed):
     return pa.table(columns)
 
 
-@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("seed", range(4))
 def test_encode_equals_the_graph_on_random_tables(spec, to_raw, assert_same, seed):
     transform = FeatureTransform(spec).adapt(_random_table(spec, 60, seed))
     table = _random_table(spec, 40, seed + 100)  # other words too: unknown ones

@@ -1,0 +1,163 @@
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tfrecs.optimizers import LazyAdam, SparseAdagrad
+
+ROWS, DIM = 6, 3
+PAIRS = {
+    "adagrad": (SparseAdagrad, keras.optimizers.Adagrad),
+    "adam": (LazyAdam, keras.optimizers.Adam),
+}
+BOTH = pytest.mark.parametrize("name", PAIRS)
+
+
+def table(seed=0):
+    return keras.Variable(np.random.default_rng(seed).normal(size=(ROWS, DIM)), dtype="float32")
+
+
+def gradient(ids, seed):
+    values = np.random.default_rng(seed).normal(size=(len(ids), DIM)).astype("float32")
+    return tf.IndexedSlices(tf.constant(values), tf.constant(ids), (ROWS, DIM))
+
+
+def train(optimizer, batches, *, dense):
+    variable = table()
+    for seed, ids in enumerate(batches):
+        slices = gradient(ids, seed)
+        value = tf.math.unsorted_segment_sum(slices.values, slices.indices, ROWS)
+        optimizer.apply_gradients([(value if dense else slices, variable)])
+    return np.asarray(variable)
+
+
+def test_adagrad_equals_keras_s_whatever_rows_the_batches_hold():
+    batches = [[0, 2, 2, 5], [1, 2], [5, 5, 5], [0]]
+    ours = train(SparseAdagrad(0.3), batches, dense=False)
+    theirs = train(keras.optimizers.Adagrad(0.3), batches, dense=True)
+    np.testing.assert_allclose(ours, theirs, atol=1e-6)
+
+
+@pytest.mark.parametrize("amsgrad", [False, True])
+def test_adam_equals_keras_s_when_every_row_is_in_every_batch(amsgrad):
+    batches = [[0, 1, 2, 3, 4, 5, 5], [5, 4, 3, 2, 1, 0], [0, 0, 1, 2, 3, 4, 5]]
+    ours = train(LazyAdam(0.1, amsgrad=amsgrad), batches, dense=False)
+    theirs = train(keras.optimizers.Adam(0.1, amsgrad=amsgrad), batches, dense=True)
+    np.testing.assert_allclose(ours, theirs, atol=1e-6)
+
+
+@BOTH
+def test_a_row_outside_the_batch_stays_where_it_is(name):
+    ours, _ = PAIRS[name]
+    rows = train(ours(0.1), [[0, 2, 3], [2, 3]], dense=False)
+    np.testing.assert_array_equal(rows[[1, 4, 5]], np.asarray(table())[[1, 4, 5]])
+    assert (rows[[0, 2, 3]] != np.asarray(table())[[0, 2, 3]]).all()
+
+
+def test_what_is_lazy_about_adam_is_that_an_absent_row_s_moments_rest():
+    lazy = train(LazyAdam(0.1), [[0], [1], [0]], dense=False)
+    # row 0 by hand: gradients g at step 1 and h at step 3, the moments untouched by step 2
+    g, h = (np.asarray(gradient([0], seed).values)[0] for seed in (0, 2))
+    m, v = 0.1 * g, 0.001 * g**2
+    expected = np.asarray(table())[0] - 0.1 * g / np.abs(g)
+    m, v = m + 0.1 * (h - m), v + 0.001 * (h**2 - v)
+    expected -= 0.1 * np.sqrt(1 - 0.999**3) / (1 - 0.9**3) * m / np.sqrt(v)
+    np.testing.assert_allclose(lazy[0], expected, atol=1e-4)
+
+
+@BOTH
+@pytest.mark.parametrize("clip", [{"clipnorm": 0.5}, {"clipvalue": 0.2}, {"global_clipnorm": 0.5}])
+def test_clipping_is_that_of_the_dense_gradient_duplicates_summed(name, clip):
+    ours, theirs = PAIRS[name]
+    batches = [[0, 1, 2, 3, 4, 5, 5, 5]]
+    np.testing.assert_allclose(
+        train(ours(0.1, **clip), batches, dense=False),
+        train(theirs(0.1, **clip), batches, dense=True),
+        atol=1e-6,
+    )
+
+
+@BOTH
+def test_dense_gradients_are_keras_s_own(name):
+    ours, theirs = PAIRS[name]
+    batches = [[0, 2, 2, 5], [1, 2]]
+    np.testing.assert_array_equal(
+        train(ours(0.1, clipnorm=0.5), batches, dense=True),
+        train(theirs(0.1, clipnorm=0.5), batches, dense=True),
+    )
+
+
+@BOTH
+@pytest.mark.parametrize(
+    "option",
+    [
+        {"weight_decay": 0.1},
+        {"use_ema": True},
+        {"gradient_accumulation_steps": 2},
+        {"loss_scale_factor": 2.0},
+    ],
+)
+def test_an_option_that_touches_every_row_is_refused(name, option):
+    ours, _ = PAIRS[name]
+    (key,) = option
+    with pytest.raises(ValueError, match=rf"`{key}` must be unset on a row-sparse optimizer"):
+        ours(**option)
+
+
+@BOTH
+def test_the_config_gives_the_optimizer_back(name):
+    ours, _ = PAIRS[name]
+    schedule = keras.optimizers.schedules.CosineDecay(0.1, 10)
+    optimizer = ours(schedule, clipnorm=1.0)
+    copy = keras.optimizers.deserialize(keras.optimizers.serialize(optimizer))
+    assert type(copy) is ours
+    assert copy.get_config() == optimizer.get_config()
+
+
+@BOTH
+def test_a_compiled_step_equals_an_eager_one(name):
+    ours, _ = PAIRS[name]
+    eager = train(ours(0.1), [[0, 2, 2], [1, 1, 5]], dense=False)
+    variable, optimizer = table(), ours(0.1)
+    optimizer.build([variable])
+
+    @tf.function(jit_compile=True)
+    def step(values, ids):
+        optimizer.apply([tf.IndexedSlices(values, ids, (ROWS, DIM))], [variable])
+
+    for seed, ids in enumerate([[0, 2, 2], [1, 1, 5]]):
+        slices = gradient(ids, seed)
+        step(slices.values, slices.indices)
+    np.testing.assert_allclose(np.asarray(variable), eager, atol=1e-6)
+
+
+@BOTH
+def test_the_graph_of_a_step_reads_no_whole_table(name):
+    ours, _ = PAIRS[name]
+    variable, optimizer = table(), ours(0.1)
+    optimizer.build([variable])
+
+    @tf.function(autograph=False)
+    def step(values, ids):
+        optimizer.apply([tf.IndexedSlices(values, ids, (ROWS, DIM))], [variable])
+
+    graph = step.get_concrete_function(
+        tf.TensorSpec([None, DIM]), tf.TensorSpec([None], tf.int32)
+    ).graph
+    shapes = [o.outputs[0].shape for o in graph.get_operations() if o.type == "ReadVariableOp"]
+    assert all(shape.rank == 0 for shape in shapes)  # the learning rate and the step
+
+
+@BOTH
+def test_the_loss_scale_optimizer_wraps_it(name):
+    ours, _ = PAIRS[name]
+    plain = train(ours(0.1), [[0, 2, 2]], dense=False)
+    variable = table()
+    scaled = keras.optimizers.LossScaleOptimizer(ours(0.1), initial_scale=4.0)
+    slices = gradient([0, 2, 2], 0)
+    times_4 = tf.IndexedSlices(4 * slices.values, slices.indices, (ROWS, DIM))
+    scaled.apply_gradients([(times_4, variable)])
+    np.testing.assert_allclose(np.asarray(variable), plain, atol=1e-6)
+    infinite = tf.IndexedSlices(np.inf * slices.values, slices.indices, (ROWS, DIM))
+    scaled.apply_gradients([(infinite, variable)])  # skipped, and the scale halved
+    np.testing.assert_allclose(np.asarray(variable), plain, atol=1e-6)

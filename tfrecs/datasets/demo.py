@@ -140,7 +140,7 @@ def demo_stream(
     """Streams the events of `demo`, user by user and in order of time, in bounded memory.
 
     Memory grows with users and items, not with events: for 1e8 events of 2e6 users and 31,623
-    items, about 0.5 GB. The events do not depend on `batch_size`.
+    items it takes 0.6 GB. The events do not depend on `batch_size`.
 
     Args:
         num_users: As `demo`.

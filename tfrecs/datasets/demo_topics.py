@@ -199,7 +199,7 @@ TITLES = (
     "{A} and {b}: what to know first",
     "Why {a} matter more than you think",
     "A beginner's guide to {a}",
-    "{n} lessons from {a}",
+    "{N} lessons from {a}",
     "Inside {a}: notes on {b}",
     "{A} for busy people",
     "What {a} can teach us about {c}",

@@ -80,24 +80,27 @@ class Truth:
         self, rows: np.ndarray, day: np.ndarray, interest: np.ndarray, moment: np.ndarray
     ) -> np.ndarray:
         items = self.items
-        weight = world.day_weights(items)[day].astype(np.float32)  # (B, C)
-        of_topic = np.zeros((items.topic.size, world.NUM_TOPICS), np.float32)
-        of_topic[np.arange(items.topic.size), items.topic] = 1.0
-        in_topic = weight / (weight @ of_topic)[:, items.topic]  # shares of the day's topic
-        in_all = weight / weight.sum(axis=1, keepdims=True)
+        in_topic, in_all = self._display()
         like = interest[:, items.topic]  # (B, C)
         matched = (1 - world.SECOND_TOPIC) * like
         matched += world.SECOND_TOPIC * interest[:, items.second]
-        click_in = world.click_chance(matched, items.appeal, np.ones(1))
-        click_out = world.click_chance(matched, items.appeal, np.zeros(1))
+        click_in = world.click_chance(matched, items.appeal, 1.0)
+        click_out = world.click_chance(matched, items.appeal, 0.0)
         now = moment[:, items.topic]
         click = now * click_in + (1 - now) * click_out  # whatever the moment
         personal = world.FOCUS * now * click_in + (1 - world.FOCUS) * like * click
-        shown = world.POPULAR_SHARE * in_all * click
-        shown += (1 - world.POPULAR_SHARE) * in_topic * personal
-        seen = world.mean_examination()[self.users.device[rows], None]
-        chances: np.ndarray = (shown * seen).astype(np.float32)
-        return chances
+        shown: np.ndarray = world.POPULAR_SHARE * in_all[day] * click
+        shown += (1 - world.POPULAR_SHARE) * in_topic[day] * personal
+        shown *= world.mean_examination().astype(np.float32)[self.users.device[rows], None]
+        return shown
+
+    def _display(self) -> tuple[np.ndarray, np.ndarray]:
+        """Returns the share of each item in its topic, and in all, on each day: `(DAYS, C)`."""
+        weight = world.day_weights(self.items)
+        of_topic = np.eye(world.NUM_TOPICS)[self.items.topic]  # (C, K)
+        in_topic = weight / (weight @ of_topic)[:, self.items.topic]
+        in_all = weight / weight.sum(axis=1, keepdims=True)
+        return in_topic.astype(np.float32), in_all.astype(np.float32)
 
     def _rows(self, queries: pa.Table) -> np.ndarray:
         found = pc.index_in(queries["user_id"].combine_chunks(), value_set=self.user_ids)

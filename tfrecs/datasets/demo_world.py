@@ -152,7 +152,7 @@ def match(items: Items, topics: np.ndarray, shares: np.ndarray, chosen: np.ndarr
     return matched
 
 
-def click_chance(matched: np.ndarray, appeal: np.ndarray, mood: np.ndarray) -> np.ndarray:
+def click_chance(matched: np.ndarray, appeal: np.ndarray, mood: np.ndarray | float) -> np.ndarray:
     """Returns the probability of a click on an item that is looked at.
 
     `sigmoid(bias + interest x match + appeal + mood)`, where mood counts if the item's topic is

@@ -1,0 +1,87 @@
+import subprocess
+import sys
+
+import keras
+import numpy as np
+import pytest
+
+from tfrecs.models import Ranker, RecModel, Retriever, TwoTower
+from tfrecs.spec import Categorical, FeatureSpec
+
+SPEC = FeatureSpec(
+    (
+        Categorical("user_id", "query", is_id=True, size=6),
+        Categorical("item_id", "candidate", is_id=True, size=9),
+    )
+)
+BATCH = {"user_id": np.array([2, 3], "int32"), "item_id": np.array([[4, 5], [6, 0]], "int32")}
+
+
+class Recorded(RecModel):
+    def __init__(self, spec, hidden=(4, 2), *, options=None, **kwargs):
+        super().__init__(**kwargs)
+        self.dense = keras.layers.Dense(hidden[-1])
+
+    def call(self, batch, training=False):
+        return self.dense(keras.ops.cast(batch["user_id"], "float32")[:, None])
+
+
+def test_the_constructor_s_arguments_are_the_config():
+    model = Recorded(SPEC, options={"rates": (0.1, None)}, name="mine")
+    config = model.get_config()
+    assert config["spec"] == SPEC.to_config()
+    assert config["hidden"] == [4, 2]  # tuples as lists, as JSON gives them back
+    assert config["options"] == {"rates": [0.1, None]}
+    assert config["name"] == "mine"
+
+
+def test_a_copy_from_the_config_has_the_same_config():
+    model = Recorded(SPEC, (8, 3), dtype="mixed_bfloat16")
+    copy = Recorded.from_config(model.get_config())
+    assert copy.get_config() == model.get_config()
+    assert copy.dtype_policy.name == "mixed_bfloat16"
+
+
+def test_numpy_numbers_become_plain_ones():
+    model = Recorded(SPEC, hidden=(np.int64(4), 2), options={"rate": np.float32(0.5)})
+    assert model.get_config()["options"] == {"rate": 0.5}
+
+
+def test_an_argument_that_cannot_be_saved_is_named():
+    with pytest.raises(TypeError, match=r"`options` must be a FeatureSpec or made of primitives"):
+        Recorded(SPEC, options=keras.layers.Dense(2))
+
+
+def test_layers_built_by_a_first_call_are_saved_too(tmp_path):
+    model = Recorded(SPEC)
+    batch = {"user_id": BATCH["user_id"]}
+    scores = model(batch)
+    model.save(tmp_path / "model.keras")
+    copy = keras.models.load_model(tmp_path / "model.keras")
+    np.testing.assert_allclose(copy(batch), scores, atol=1e-6)
+
+
+def test_a_file_loads_in_a_fresh_process_that_only_imports_the_models(tmp_path):
+    model = TwoTower(SPEC, embedding_dim=4, seed=5)
+    np.save(tmp_path / "scores.npy", model(BATCH))
+    np.savez(tmp_path / "batch.npz", **BATCH)
+    model.save(tmp_path / "model.keras")
+    code = """if True:
+        import keras, numpy as np, tfrecs.models
+        scores = keras.models.load_model("model.keras")(dict(np.load("batch.npz")))
+        np.testing.assert_allclose(scores, np.load("scores.npy"), atol=1e-6)
+    """
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=tmp_path)
+
+
+@pytest.mark.parametrize(
+    "base, methods",
+    [(Ranker, ["call"]), (Retriever, ["query", "candidate"])],
+)
+def test_an_abstract_method_says_so(base, methods):
+    for method in methods:
+        with pytest.raises(NotImplementedError):
+            getattr(base(), method)({})
+    if base is Retriever:
+        with pytest.raises(NotImplementedError):
+            base().score(None, None)

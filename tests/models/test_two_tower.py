@@ -1,0 +1,164 @@
+import keras
+import numpy as np
+import pytest
+
+from tfrecs.losses import BPR, InBatch, Sampled, Sigmoid, Softmax
+from tfrecs.models import TwoTower
+from tfrecs.optimizers import SparseAdagrad
+from tfrecs.spec import Categorical, FeatureSpec
+from tfrecs.testing import ModelCase
+
+CASES = [
+    ModelCase(
+        "two_tower_in_batch",
+        build=lambda spec: TwoTower(spec, embedding_dim=8),
+        loss=lambda: InBatch(Softmax()),
+        label="item_id",
+        batch=lambda batch: {
+            **batch,
+            "item_id_log_q": np.full(len(batch["item_id"]), -3.0, "float32"),
+        },
+    ),
+    ModelCase(
+        "two_tower_cosine",
+        build=lambda spec: TwoTower(spec, embedding_dim=8, log_q=False, temperature=0.1),
+        loss=lambda: InBatch(Softmax()),
+        label="item_id",
+    ),
+]
+
+
+def spec(users=5, items=6):
+    return FeatureSpec(
+        (
+            Categorical("user_id", "query", is_id=True, size=users),
+            Categorical("item_id", "candidate", is_id=True, size=items),
+        )
+    )
+
+
+def batch(users, items, **more):
+    return {"user_id": np.array(users, "int32"), "item_id": np.array(items, "int32"), **more}
+
+
+def known(**kwargs):
+    """Users 2, 3, 4 and items 2 to 5 with vectors to compute with by hand."""
+    model = TwoTower(spec(), embedding_dim=2, **kwargs)
+    model.query_embedding.embeddings.assign([[0, 0], [0, 0], [1, 2], [3, 4], [0, 1]])
+    model.candidate_embedding.embeddings.assign([[0, 0], [0, 0], [1, 0], [0, 1], [3, 4], [-1, 0]])
+    return model
+
+
+def test_pairs_in_a_batch_are_scored_all_against_all():
+    # (1, 2) and (3, 4) against (1, 0) and (3, 4)
+    np.testing.assert_allclose(known()(batch([2, 3], [2, 4])), [[1, 11], [3, 25]])
+
+
+def test_lists_of_candidates_are_scored_alone():
+    scores = known()(batch([2, 3], [[2, 3, 4], [5, 5, 0]]))
+    np.testing.assert_allclose(scores, [[1, 2, 11], [-3, -3, 0]])
+
+
+def test_a_temperature_gives_the_cosine_over_it():
+    model = known(temperature=0.5)
+    # cos((3, 4), (1, 0)) = 0.6 and with itself 1, over 0.5
+    np.testing.assert_allclose(model(batch([3, 3], [2, 4])), [[1.2, 2], [1.2, 2]], atol=1e-6)
+
+
+def test_in_training_the_log_of_its_share_is_taken_from_a_candidate_s_column():
+    rows = batch([2, 3], [2, 4], item_id_log_q=np.log([0.5, 0.25]).astype("float32"))
+    trained = known()(rows, training=True)
+    np.testing.assert_allclose(
+        trained, [[1 + np.log(2), 11 + np.log(4)], [3 + np.log(2), 25 + np.log(4)]], atol=1e-5
+    )
+    np.testing.assert_allclose(known()(rows), [[1, 11], [3, 25]])
+    np.testing.assert_allclose(known(log_q=False)(rows, training=True), [[1, 11], [3, 25]])
+
+
+def test_training_without_the_shares_says_what_to_add():
+    with pytest.raises(ValueError, match=r"must have 'item_id_log_q'.*set log_q=False"):
+        TwoTower(spec())(batch([2], [3]), training=True)
+
+
+def test_uniform_negatives_stand_behind_the_positive():
+    model = known(negatives="uniform", num_negatives=50)
+    scores = np.asarray(model(batch([2, 3], [2, 4]), training=True))
+    assert scores.shape == (2, 51)
+    np.testing.assert_allclose(scores[:, 0], [1, 25])
+    # user (1, 2): items 3, 4, 5 score 2, 11, -1; the positive, item 2, is masked
+    assert set(scores[0, 1:]) == {np.float32(s) for s in (-1e9, 2, 11, -1)}
+    # user (3, 4): items 2, 3, 5 score 3, 4, -3; the positive, item 4, is masked
+    assert set(scores[1, 1:]) == {np.float32(s) for s in (-1e9, 3, 4, -3)}
+
+
+def test_negatives_change_from_step_to_step_in_training_alone():
+    model = TwoTower(spec(5, 1000), negatives="uniform", num_negatives=8)
+    rows = batch([2, 3], [2, 4])
+    first, second = (np.asarray(model(rows, training=True)) for _ in range(2))
+    assert (first[:, 1:] != second[:, 1:]).any()
+    np.testing.assert_array_equal(model(rows), model(rows))
+
+
+def test_the_l2_term_is_of_the_batch_s_vectors():
+    model = known(log_q=False, l2=0.1)
+    model(batch([2, 3], [2, 4]), training=True)
+    # |(1, 2)|^2 + |(3, 4)|^2 + |(1, 0)|^2 + |(3, 4)|^2 = 5 + 25 + 1 + 25, over 2 rows
+    np.testing.assert_allclose(sum(model.losses), 0.1 * 56 / 2, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        ({"negatives": "popular"}, r"`negatives` must be one of 'in_batch', 'uniform'"),
+        ({"num_negatives": 0}, r"`num_negatives` must be greater than 0"),
+        ({"temperature": 0.0}, r"`temperature` must be greater than 0"),
+        ({"l2": -0.1}, r"`l2` must be 0 or more"),
+    ],
+)
+def test_a_wrong_argument_is_named(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        TwoTower(spec(), **arguments)
+
+
+def test_uniform_negatives_need_a_known_candidate():
+    with pytest.raises(ValueError, match=r"size of 'item_id'` must be 3 or more"):
+        TwoTower(spec(items=2), negatives="uniform")
+
+
+@pytest.mark.parametrize(
+    "arguments, loss",
+    [
+        ({}, InBatch(Softmax())),
+        ({"negatives": "uniform"}, Sampled(BPR())),
+        ({"negatives": "uniform", "num_negatives": 4}, Sampled(Sigmoid())),
+    ],
+    ids=["softmax", "bpr", "sigmoid"],
+)
+def test_fit_ranks_the_items_of_a_user_s_group_first(arguments, loss):
+    # users and items of even ids like each other, and those of odd ids
+    rng = np.random.default_rng(0)
+    users, items = rng.integers(2, 42, 4000), rng.integers(2, 32, 4000)
+    users += (users + items) % 2 * np.where(users < 41, 1, -1)
+    rows = batch(users, items, item_id_log_q=np.full(4000, -np.log(30), "float32"))
+    model = TwoTower(spec(42, 32), embedding_dim=4, **arguments)
+    model.compile(SparseAdagrad(1.0), loss, steps_per_execution=8)
+    history = model.fit(rows, items, batch_size=100, epochs=8, verbose=0).history["loss"]
+    assert history[-1] < history[0]
+    everything = np.tile(np.arange(2, 32), (40, 1))
+    scores = model.predict(batch(np.arange(2, 42), everything), batch_size=40, verbose=0)
+    alike = (np.arange(2, 42)[:, None] + everything) % 2 == 0
+    top = np.argsort(-scores, axis=1)[:, :15]
+    assert np.take_along_axis(alike, top, axis=1).mean() > 0.9
+
+
+def test_the_same_seed_gives_the_same_weights_after_training():
+    def train():
+        keras.utils.set_random_seed(0)
+        model = TwoTower(spec(5, 50), embedding_dim=4, negatives="uniform", seed=3)
+        model.compile(SparseAdagrad(0.5), Sampled(BPR()))
+        rows = batch([2, 3, 4] * 20, list(range(2, 42)) + [2] * 20)
+        model.fit(rows, rows["item_id"], batch_size=10, epochs=2, verbose=0)
+        return model.get_weights()
+
+    for first, second in zip(train(), train(), strict=True):
+        np.testing.assert_array_equal(first, second)

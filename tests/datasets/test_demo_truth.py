@@ -5,6 +5,8 @@ import pytest
 
 from tfrecs.datasets import demo
 from tfrecs.datasets import demo_world as world
+from tfrecs.datasets.demo_events import generate
+from tfrecs.datasets.demo_truth import Truth
 
 
 @pytest.fixture(scope="module")
@@ -16,14 +18,16 @@ def test_click_probability_is_what_happens(monkeypatch):
     """Sessions of one impression make the formula exact; a quarter event a user, few repeats."""
     monkeypatch.setattr(world, "SESSION_END", 1.0)
     monkeypatch.setattr(world, "TURNED", 0.0)
-    tables = demo(num_users=60_000, num_items=120, num_events=15_000)
-    expected = np.zeros(120)
-    for start in range(0, 15_000, 5_000):
-        queries = tables.events.slice(start, 5_000).select(["user_id", "timestamp"])
-        expected += tables.truth.click_probability(queries).sum(axis=0)
-    ids = tables.candidates["item_id"].combine_chunks()
-    clicks = pc.index_in(tables.positives["item_id"].combine_chunks(), value_set=ids)
-    observed = np.bincount(clicks.to_numpy(), minlength=120)
+    items, users = world.draw_items(120, seed=0), world.draw_users(60_000, seed=0)
+    ids = pa.array([f"u{row}" for row in range(60_000)])
+    truth = Truth(items, users, ids, skills=[], focus=np.array([]), last=np.zeros(60_000))
+    expected, observed = np.zeros(120), np.zeros(120)
+    for chunk in generate(items, users, num_events=15_000, seed=0):
+        for rows in np.array_split(np.arange(len(chunk.user)), 5):
+            seconds = chunk.time[rows] + world.START
+            queries = pa.table({"user_id": ids.take(chunk.user[rows]), "timestamp": seconds})
+            expected += truth.click_probability(queries).sum(axis=0)
+        observed += np.bincount(chunk.item[chunk.clicked], minlength=120)
     # a Poisson count of N clicks has a deviation of sqrt(N); repeats take about 1 percent away
     assert observed.sum() == pytest.approx(expected.sum(), abs=4 * expected.sum() ** 0.5)
     deviation = (observed - expected) / np.sqrt(expected)

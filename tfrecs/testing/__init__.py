@@ -6,4 +6,7 @@ from tfrecs.testing.case import ModelCase as ModelCase
 from tfrecs.testing.data import checkerboard as checkerboard
 from tfrecs.testing.data import markov_sequences as markov_sequences
 from tfrecs.testing.data import random_table as random_table
+from tfrecs.testing.indexes import check_index as check_index
+from tfrecs.testing.losses import check_loss as check_loss
+from tfrecs.testing.metrics import check_metric as check_metric
 from tfrecs.testing.models import check_model as check_model

@@ -40,6 +40,7 @@ _NAMES: dict[str, tuple[str, ...]] = {  # letters and digits of known names, the
     ),
 }
 _TITLES = ("title", "name", "itemname", "productname", "producttitle", "headline", "itemtitle")
+_ENDING = 6  # letters of a known name that also count at the end of another
 _LONG = 40  # mean letters above which text is read as words
 _SOME = 100  # rows looked at for the shape of text
 _MANY = 0.1  # share of cells with | above which a column holds lists
@@ -57,6 +58,11 @@ def find_column(part: str, table: pa.Table) -> str | None:
     for known in _NAMES[part]:
         if known in plain and _fits(part, table[plain[known]]):
             return plain[known]
+    endings = [known for known in _NAMES[part] if len(known) >= _ENDING and part != "label"]
+    for known in endings:  # click_article_id
+        for short, name in plain.items():
+            if short.endswith(known) and _fits(part, table[name]):
+                return name
     return None
 
 

@@ -29,9 +29,9 @@ FORMATS = {
 def read_file(path: str | Path) -> pa.Table:
     """Reads a table from a file, its format told by the extension.
 
-    CSV (also by tabs or semicolons) and TSV, first line = column names, JSON lines and Parquet; the text formats also
-    compressed, as `.csv.gz`. Empty cells are
-    null in columns of numbers, as are NaN, NA and NULL.
+    CSV (also by tabs or semicolons) and TSV, whose first line names the columns, JSON lines and
+    Parquet; the text formats also compressed, as `.csv.gz`. Empty cells are null in columns of
+    numbers, as are NaN, NA and NULL.
 
     Args:
         path: The file.

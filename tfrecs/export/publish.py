@@ -92,6 +92,8 @@ def export(
     """
     gates.check_arguments(model, transform, index, name, k)
     variants = {"scann": name} if index.needs_scann else {}
+    if not variants:
+        logger.info("%s needs no ScaNN: only the stock variant is written.", type(index).__name__)
     folders = {v: Path(directory) / n for v, n in (variants | {"stock": f"{name}_stock"}).items()}
     number = _next_version(folders.values()) if version is None else version
     _check_version(folders.values(), number)

@@ -101,8 +101,9 @@ def _with_odd_rows(rows: Rows, specs: Mapping[str, tf.TensorSpec]) -> Rows:
     more = {}
     for name, spec in specs.items():
         odd = [UNKNOWN[spec.dtype.name], MISSING[spec.dtype.name]]
-        is_list = len(spec.shape) > 1
-        more[name] = _filled(rows[name] + [[v] if is_list else v for v in odd], spec)
+        if len(spec.shape) > 1:
+            odd = [[value] * (spec.shape[1] or 1) for value in odd]
+        more[name] = _filled(rows[name] + odd, spec)
     return more
 
 
@@ -121,10 +122,10 @@ def to_example(rows: Rows, row: int, specs: Mapping[str, tf.TensorSpec]) -> byte
     for name, spec in specs.items():
         value = rows[name][row]
         values = list(value) if isinstance(value, list) else [value]
-        while values and _is_missing(values[-1]):
-            values.pop()
-        if not values:
+        if all(map(_is_missing, values)):
             continue
+        while spec.shape[1:] == [None] and _is_missing(values[-1]):
+            values.pop()
         if spec.dtype == tf.string:
             texts = tf.train.BytesList(value=[text.encode() for text in values])
             features[name] = tf.train.Feature(bytes_list=texts)

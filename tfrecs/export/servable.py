@@ -82,6 +82,20 @@ class Signatures:
         self.candidate_names = features_read(model.candidate, transform, "candidate")
         self.id_name = transform.spec.candidate_id.name
         self.id_dtype = tf.as_dtype(transform.spec.candidate_id.dtype)
+        # functions of their own: traced once, not once a signature
+        self.query = self._tower(model.query, self.query_names)
+        self.candidate = self._tower(model.candidate, self.candidate_names)
+        self.search = tf.function(self._search, autograph=False)
+
+    def _tower(self, side: Callable[[Raw], tf.Tensor], names: Iterable[str]) -> Any:
+        """Returns a function from raw features to vectors, float32 `(B, D)`."""
+        signature = self.transform.raw_signature(names)
+        traced = tf.function(
+            lambda raw: tf.cast(side(self.transform(raw, names)), tf.float32),
+            input_signature=[signature],
+            autograph=False,
+        )
+        return lambda raw: traced({name: _dense(raw[name], signature[name]) for name in signature})
 
     def trace(self) -> dict[str, Any]:
         """Returns the signatures as concrete functions, by name."""
@@ -114,15 +128,6 @@ class Signatures:
         """Returns `function` with its features read from serialized tf.Examples."""
         return lambda raw: function(raw | self.transform.parse_example(raw["examples"], names))
 
-    def query(self, raw: Raw) -> tf.Tensor:
-        """Returns query vectors, float32 `(B, D)`."""
-        return tf.cast(self.model.query(self.transform(raw, self.query_names)), tf.float32)
-
-    def candidate(self, raw: Raw) -> tf.Tensor:
-        """Returns candidate vectors, float32 `(B, D)`."""
-        batch = self.transform(raw, self.candidate_names)
-        return tf.cast(self.model.candidate(batch), tf.float32)
-
     def encode_query(self, raw: Raw) -> Raw:
         """Raw query features to vectors `(B, D)`."""
         return {EMBEDDING: self.query(raw)}
@@ -135,7 +140,7 @@ class Signatures:
         """Raw query features to the best `self.k` candidates, none excluded."""
         vectors = self.query(raw)
         nothing = tf.zeros([tf.shape(vectors)[0], 0], tf.int32)
-        return self._search(vectors, tf.constant(self.k), nothing)
+        return self.search(vectors, tf.constant(self.k), nothing)
 
     def recommend(self, raw: Raw) -> Raw:
         """Raw query features, `k` and ids to `exclude` `(B, E)` to the best `k` candidates."""
@@ -145,7 +150,8 @@ class Signatures:
             message="`exclude` must have one row for every query, padded with the missing id.",
         )
         with tf.control_dependencies([rows]):
-            return self._search(vectors, raw["k"], self.catalogue.positions(exclude))
+            positions = self.catalogue.positions(exclude)
+        return self.search(vectors, raw["k"], positions)
 
     def _search(self, vectors: tf.Tensor, k: tf.Tensor, exclude: tf.Tensor) -> Raw:
         scores, positions = self.index(vectors, k, exclude)  # (B, k)
@@ -206,6 +212,14 @@ def describe(functions: Mapping[str, Any]) -> dict[str, dict[str, dict[str, str]
         }
         for name, function in sorted(functions.items())
     }
+
+
+def _dense(tensor: Any, spec: tf.TensorSpec) -> tf.Tensor:
+    """Pads the ragged lists of a parsed tf.Example with missing values."""
+    if not isinstance(tensor, tf.RaggedTensor):
+        return tensor
+    kind = spec.dtype.name
+    return tensor.to_tensor(float("nan") if kind == "float32" else missing_value(kind))
 
 
 def _trace(function: Callable[[Raw], Raw], inputs: dict[str, tf.TensorSpec]) -> Any:

@@ -1,7 +1,6 @@
 """Checks of a model that is trained."""
 
 import tempfile
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,7 @@ import tensorflow as tf
 from keras import ops
 
 from tfrecs.features import FeatureTransform
-from tfrecs.spec import Cross
+from tfrecs.spec import Cross, FeatureSpec
 from tfrecs.testing.case import Batch, expect, expect_finite
 from tfrecs.testing.data import checkerboard as board_of
 from tfrecs.testing.data import id_values, markov_sequences, random_table
@@ -110,13 +109,12 @@ def checkerboard(world: World) -> None:
     board = board_of()
     users, items = np.nonzero(board != -1) if world.explicit else np.nonzero(board == 1)
     names = [id_values(feature, len(board)) for feature in (query, candidate)]
-    columns: dict[str, Any] = {
+    columns = {
         query.name: [names[0][user] for user in users],
         candidate.name: [names[1][item] for item in items],
     }
-    if world.explicit:
-        columns[world.case.label] = board[users, items].astype(np.float32)
-    model, transform = _train(world, pa.table(columns), steps=world.case.steps)
+    labels = board[users, items].astype(np.float32) if world.explicit else None
+    model, transform = _train(world, pa.table(columns), labels)
     everyone = transform.encode(pa.table({query.name: names[0]}), [query.name])
     everything = transform.encode(pa.table({candidate.name: names[1]}), [candidate.name])
     found = model.score(model.query(tensors(everyone)), model.candidate(tensors(everything)))
@@ -144,7 +142,7 @@ def _next_item_hits(world: World, predictability: float) -> float:
         _sequence_table(world, markov_sequences(256, LENGTH, NUM_ITEMS, predictability, seed))
         for seed in (0, 1)
     ]
-    model, transform = _train(world, tables[0], steps=world.case.steps)
+    model, transform = _train(world, tables[0])
     name = world.spec.candidate_id.name
     values = id_values(world.spec.candidate_id, NUM_ITEMS)
     catalogue = random_table(world.case.spec, NUM_ITEMS)
@@ -169,16 +167,17 @@ def _sequence_table(world: World, rows: np.ndarray) -> pa.Table:
     return table
 
 
-def _train(world: World, table: pa.Table, steps: int) -> tuple[Any, FeatureTransform]:
+def _train(
+    world: World, table: pa.Table, labels: np.ndarray | None = None
+) -> tuple[Any, FeatureTransform]:
     """Adapts features to the table and trains a new model on all its rows at once."""
-    transform = FeatureTransform(world.case.spec).adapt(table)
-    batch: Batch = transform.encode(table, _given(world, table.column_names))
+    features = [f for f in world.case.spec if f.name in table.column_names or isinstance(f, Cross)]
+    transform = FeatureTransform(FeatureSpec(tuple(features))).adapt(table)
+    batch: Batch = transform.encode(table)
     if world.case.batch:
         batch = world.case.batch(batch)
+    if labels is not None:
+        batch = {**batch, world.case.label: labels}
     model = world.compiled(model=world.case.build(transform.spec))
-    world.fit(model, batch, steps=steps)
+    world.fit(model, batch, steps=world.case.steps)
     return model, transform
-
-
-def _given(world: World, columns: Sequence[str]) -> list[str]:
-    return [f.name for f in world.case.spec if f.name in columns or isinstance(f, Cross)]

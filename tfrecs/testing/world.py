@@ -120,8 +120,7 @@ class World:
     @property
     def explicit(self) -> bool:
         """Whether rows have a label of their own, instead of being positive, all of them."""
-        label = self.case.label
-        return label in self.case.spec.names and self.case.spec[label].role == "label"
+        return self.case.label != self.case.spec.candidate_id.name
 
     @property
     def ids_alone(self) -> bool:

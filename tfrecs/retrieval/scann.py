@@ -129,7 +129,7 @@ class ScaNN(Index):
         tensors = self._tensors()
         digest = hashlib.sha256()
         for tensor in tensors:
-            digest.update(tensor.numpy().tobytes())
+            digest.update(tf.io.serialize_tensor(tensor).numpy())
         return ScannModule(tensors, digest.hexdigest()[:16], self.plan, self.similarity)
 
     def _build_state(self, vectors: np.ndarray) -> None:
@@ -185,7 +185,7 @@ class ScaNN(Index):
 
     def _run(self, plan: Plan, queries: Any, k: Any, exclude_positions: Any) -> tuple[Any, Any]:
         handle = self._state["handle"]
-        return search_scann(
+        return search_scann(  # type: ignore[no-any-return]
             handle, queries, k, exclude_positions, plan=plan, similarity=self.similarity
         )
 

@@ -93,6 +93,10 @@ def test_a_session_moves_its_topic_up(tables):
 def test_strangers_are_refused(tables):
     with pytest.raises(ValueError, match=r"of this world \(u_000000 to u_000399\).*'u_9'"):
         tables.truth.click_probability(pa.table({"user_id": ["u_000001", "u_9"]}))
+    with pytest.raises(ValueError, match="`queries` must be a table with the column 'user_id'"):
+        tables.truth.click_probability(pa.table({"user": ["u_000001"]}))
+    with pytest.raises(ValueError, match="Column `user_id` of `queries` must hold text"):
+        tables.truth.click_probability(pa.table({"user_id": [1]}))
     queries = pa.table({"user_id": ["u_000001"], "session_id": [10**6]})
     with pytest.raises(ValueError, match=r"with session_id from 0 to .* Received: 1000000"):
         tables.truth.click_probability(queries)

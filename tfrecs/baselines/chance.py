@@ -18,6 +18,19 @@ class Random(Baseline):
 
     Args:
         seed: Another seed gives another order. Defaults to 0.
+
+    Example:
+
+    >>> import pyarrow as pa
+    >>> from tfrecs.spec import Categorical, FeatureSpec
+    >>> spec = FeatureSpec((
+    ...     Categorical("user_id", "query", is_id=True),
+    ...     Categorical("item_id", "candidate", is_id=True),
+    ... ))
+    >>> events = pa.table({"user_id": ["a"], "item_id": ["x"]})
+    >>> chance = Random(seed=1).fit(events, pa.table({"item_id": ["x", "y", "z"]}), spec)
+    >>> chance.recommend(pa.table({"user_id": ["a", "b"]}), k=3)[1].shape
+    (2, 3)
     """
 
     def __init__(self, seed: int = 0) -> None:

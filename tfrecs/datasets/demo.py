@@ -72,22 +72,20 @@ def demo(
 ) -> Tables:
     """Generates a small content site, with the truth apart: nothing in it is real.
 
-    Items of 24 topics in 8 categories have a title and a body made of the topic's words, tags, a
-    date, a price, an image vector and a spectrogram that tell the topic through noise. Users have
-    four interests whose shares drift over 60 days, a country that has its tastes, a device, tags
-    and a CV with skills. A session turns around one topic and may move on to the next of its
-    category. The site shows what fits the user, and now and then what is popular; the user looks
-    less at later positions, clicks on what interests (an item once at most), and then dwells,
-    likes or dislikes, buys.
+    Items of 24 topics in 8 categories have a title and a body in the topic's words, tags, a date,
+    a price, an image vector and a spectrogram that tell the topic through noise. Users have four
+    interests that drift over 60 days, a country that has its tastes, a device, tags, and a CV with
+    skills. A session is about one topic and may turn to the next of its category. The site shows
+    what fits the user, and at times what is popular; the user looks less at later positions, clicks
+    on what interests (an item once at most), and then dwells, likes or dislikes, buys.
 
-    `queries` and `candidates` depend on their number and the seed, not on `num_events`. `positives`
-    are the clicks. `spectrogram` is `(32, 16)` = time frames x frequency bands, row by row:
-    `np.reshape(row, SPECTROGRAM_SHAPE)`. A tenth of the users have no CV (null), a tenth no tags.
+    `positives` are the clicks. `queries` and `candidates` depend on their numbers and the seed, not
+    on `num_events`. A spectrogram is `(32, 16)` = time frames x frequency bands, stored row by row.
+    A tenth of the users have no CV (null), a tenth no tags.
 
     Args:
         num_users: Number of users; `None` for one per 50 events. Defaults to `None`.
-        num_items: Number of items, at least 24; `None` for 1,000 at 100,000 events and twice as
-            many at four times as many events. Defaults to `None`.
+        num_items: Number of items, 24 or more; `None` for `1000 sqrt(num_events / 100000)`.
         num_events: Number of events, that is of impressions. Defaults to 100,000.
         seed: Another seed gives another world. Defaults to 0.
 
@@ -95,8 +93,7 @@ def demo(
         `Tables` with one event per impression, in order of time: user_id, item_id, timestamp
         (seconds), session_id, position (1 to 5), clicked (0 or 1), dwell_seconds (0.0 without a
         click), reaction ("like", "dislike", "none") and purchased (0 or 1); and with `truth`, a
-        `Truth`, whose `click_probability` gives the oracle's ranking. The click logs of
-        `demo_stream` with the same arguments are the same events, ordered by user.
+        `Truth`, whose `click_probability` gives the oracle's ranking.
 
     Example:
 
@@ -108,24 +105,23 @@ def demo(
     """
     num_users, num_items = _sizes(num_users, num_items, num_events)
     items, users = world.draw_items(num_items, seed), world.draw_users(num_users, seed)
-    ids = _ids("u", num_users), _ids("i", num_items)
+    user_ids, item_ids = _ids("u", num_users), _ids("i", num_items)
     batches, focus, last = [], [], np.full(num_users, float(world.DAYS))
     for chunk in generate(items, users, num_events, seed):
-        batches.append(_batch(chunk, *ids))
+        batches.append(_batch(chunk, user_ids, item_ids))
         focus.append(chunk.focus)
         last[chunk.user] = chunk.time / world.SECONDS_PER_DAY  # of a user's events the last stays
     events = pa.Table.from_batches(batches, _EVENT_SCHEMA)
-    # the second key makes the order complete: a user has one event a second
+    # a user has one event a second at most: the order is complete
     events = events.sort_by([("timestamp", "ascending"), ("user_id", "ascending")])
-    rng = np.random.default_rng([seed, 4, num_users])
-    queries, skills = _queries(rng, users, ids[0])
+    queries, skills = _queries(seed, users, user_ids)
     return Tables(
         name=f"demo world (generated, seed {seed})",
         events=events,
         queries=queries,
-        candidates=_candidates(np.random.default_rng([seed, 5, num_items]), items, ids[1]),
+        candidates=_candidates(seed, items, item_ids),
         spec=SPEC,
-        truth=Truth(items, users, ids[0], skills, np.concatenate(focus), last),
+        truth=Truth(items, users, user_ids, skills, np.concatenate(focus), last),
         positive=pc.field("clicked") == 1,
     )
 
@@ -160,8 +156,8 @@ def demo_stream(
     num_users, num_items = _sizes(num_users, num_items, num_events)
     checks.positive("batch_size", batch_size)
     items, users = world.draw_items(num_items, seed), world.draw_users(num_users, seed)
-    ids = _ids("u", num_users), _ids("i", num_items)
-    made = (_batch(chunk, *ids) for chunk in generate(items, users, num_events, seed))
+    user_ids, item_ids = _ids("u", num_users), _ids("i", num_items)
+    made = (_batch(chunk, user_ids, item_ids) for chunk in generate(items, users, num_events, seed))
     return pa.RecordBatchReader.from_batches(_EVENT_SCHEMA, _rebatch(made, batch_size))
 
 
@@ -216,9 +212,8 @@ def _rebatch(batches: Iterator[pa.RecordBatch], size: int) -> Iterator[pa.Record
         yield from pa.Table.from_batches(held).combine_chunks().to_batches()
 
 
-def _queries(
-    rng: np.random.Generator, users: Users, ids: pa.Array
-) -> tuple[pa.Table, list[list[str]]]:
+def _queries(seed: int, users: Users, ids: pa.Array) -> tuple[pa.Table, list[list[str]]]:
+    rng = np.random.default_rng([seed, 4, len(ids)])
     cvs, skills = write_cvs(rng, users.topics)
     num_users = len(ids)
     names = np.array([topic.name for topic in TOPICS], object)
@@ -239,7 +234,8 @@ def _queries(
     return pa.table(columns), [[] if w else s for s, w in zip(skills, without, strict=True)]
 
 
-def _candidates(rng: np.random.Generator, items: Items, ids: pa.Array) -> pa.Table:
+def _candidates(seed: int, items: Items, ids: pa.Array) -> pa.Table:
+    rng = np.random.default_rng([seed, 5, len(ids)])
     titles, bodies = write_articles(rng, items.topic, items.second)
     names = [topic.name for topic in TOPICS]
     tags = [

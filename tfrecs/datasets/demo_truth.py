@@ -7,9 +7,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from tfrecs import checks
+from tfrecs.datasets import columns
 from tfrecs.datasets import demo_world as world
 from tfrecs.datasets.demo_topics import TOPICS
 from tfrecs.datasets.demo_world import Items, Users
+from tfrecs.spec import Categorical
 
 
 @dataclass(frozen=True)
@@ -103,6 +105,8 @@ class Truth:
         return in_topic.astype(np.float32), in_all.astype(np.float32)
 
     def _rows(self, queries: pa.Table) -> np.ndarray:
+        columns.check_present("queries", queries, "user_id")
+        columns.check_type("queries", queries["user_id"], Categorical("user_id"))
         found = pc.index_in(queries["user_id"].combine_chunks(), value_set=self.user_ids)
         if found.null_count:
             row = int(np.argmax(found.is_null().to_numpy(zero_copy_only=False)))

@@ -42,6 +42,7 @@ class Vocabulary(tf.Module):
             tf.lookup.TextFileIndex.WHOLE_LINE,
             tf.int64,
             tf.lookup.TextFileIndex.LINE_NUMBER,
+            vocab_size=max(len(self.values), 1),  # or TensorFlow reads the file twice
             value_index_offset=NUM_RESERVED_IDS,
         )
         self.table = tf.lookup.StaticHashTable(initializer, UNKNOWN_ID)
@@ -58,7 +59,13 @@ class Vocabulary(tf.Module):
         return tf.where(is_missing(values), PADDING_ID, ids)
 
     def encode(self, values: pa.ChunkedArray) -> np.ndarray:
-        """Returns int32 ids `(N,)` of an Arrow column: what `__call__` returns, without TF."""
+        """Returns int32 ids `(N,)` of an Arrow column: what `__call__` returns, without TF.
+
+        Arrow hashes the whole vocabulary anew each time; where the column is shorter, its distinct
+        values go through the table, which is there already.
+        """
+        if len(values) < len(self.values):
+            return _by_graph(values, self.dtype, self)
         missing = missing_value(self.dtype)
 
         def lookup(column: pa.ChunkedArray) -> np.ndarray:
@@ -95,16 +102,7 @@ class HashBins(tf.Module):
 
     def encode(self, values: pa.ChunkedArray) -> np.ndarray:
         """Returns int32 ids `(N,)` of an Arrow column; only distinct values are hashed."""
-
-        def lookup(column: pa.ChunkedArray) -> np.ndarray:
-            if pa.types.is_integer(column.type):
-                distinct = pc.fill_null(column, -1).to_numpy()
-            else:
-                binary = pa.large_binary() if pa.types.is_large_string(column.type) else pa.binary()
-                distinct = pc.fill_null(column, "").cast(binary).to_numpy().astype(object)
-            return np.asarray(self(tf.constant(distinct, dtype=tf.as_dtype(self.dtype))))
-
-        return _by_dictionary(values, lookup, distinct=True)
+        return _by_graph(values, self.dtype, self)
 
 
 Lookup = Vocabulary | HashBins
@@ -124,6 +122,20 @@ def hash_ids(values: tf.Tensor, bins: int) -> tf.Tensor:
     """Returns int32 ids from 2 on, missing values hashed like any other."""
     texts = values if values.dtype == tf.string else tf.strings.as_string(values)
     return tf.cast(tf.strings.to_hash_bucket_fast(texts, bins), tf.int32) + NUM_RESERVED_IDS
+
+
+def _by_graph(values: pa.ChunkedArray, dtype: str, module: "Lookup") -> np.ndarray:
+    """Sends the distinct values of a column through the TensorFlow ops of `module`."""
+
+    def lookup(column: pa.ChunkedArray) -> np.ndarray:
+        if pa.types.is_integer(column.type):
+            distinct = pc.fill_null(column, -1).to_numpy()
+        else:
+            binary = pa.large_binary() if pa.types.is_large_string(column.type) else pa.binary()
+            distinct = pc.fill_null(column, "").cast(binary).to_numpy().astype(object)
+        return np.asarray(module(tf.constant(distinct, dtype=tf.as_dtype(dtype))))
+
+    return _by_dictionary(values, lookup, distinct=True)
 
 
 def _by_dictionary(

@@ -185,10 +185,12 @@ def test_recommenders_stand_in_the_order_of_what_they_know(default):
 @pytest.mark.parametrize(
     "arguments, message",
     [
-        ({"num_events": 0}, "`num_events` must be greater than 0. Received: 0"),
-        ({"num_users": -1}, "`num_users` must be greater than 0"),
-        ({"num_items": 23}, "`num_items` must be 24 or more, one a topic. Received: 23"),
-        ({"batch_size": 0}, "`batch_size` must be greater than 0"),
+        ({"num_events": 0}, "`num_events` must be an integer of 1 or more. Received: 0"),
+        ({"num_events": 1e3}, "`num_events` must be an integer of 1 or more. Received: 1000.0"),
+        ({"num_users": -1}, "`num_users` must be an integer of 1 or more"),
+        ({"num_items": 23}, "`num_items` must be an integer of 24 or more. Received: 23"),
+        ({"seed": -1}, "`seed` must be an integer of 0 or more"),
+        ({"batch_size": 0}, "`batch_size` must be an integer of 1 or more"),
     ],
 )
 def test_impossible_sizes_are_refused(arguments, message):

@@ -103,7 +103,7 @@ def demo(
     >>> tables.truth.click_probability(tables.queries.slice(0, 2)).shape
     (2, 50)
     """
-    num_users, num_items = _sizes(num_users, num_items, num_events)
+    num_users, num_items = _sizes(num_users, num_items, num_events, seed)
     items, users = world.draw_items(num_items, seed), world.draw_users(num_users, seed)
     user_ids, item_ids = _ids("u", num_users), _ids("i", num_items)
     batches, focus, last = [], [], np.full(num_users, float(world.DAYS))
@@ -153,26 +153,31 @@ def demo_stream(
     >>> [batch.num_rows for batch in demo_stream(num_events=1_000, batch_size=400)]
     [400, 400, 200]
     """
-    num_users, num_items = _sizes(num_users, num_items, num_events)
-    checks.positive("batch_size", batch_size)
+    num_users, num_items = _sizes(num_users, num_items, num_events, seed)
+    _check_integer("batch_size", batch_size, 1)
     items, users = world.draw_items(num_items, seed), world.draw_users(num_users, seed)
     user_ids, item_ids = _ids("u", num_users), _ids("i", num_items)
     made = (_batch(chunk, user_ids, item_ids) for chunk in generate(items, users, num_events, seed))
     return pa.RecordBatchReader.from_batches(_EVENT_SCHEMA, _rebatch(made, batch_size))
 
 
-def _sizes(num_users: int | None, num_items: int | None, num_events: int) -> tuple[int, int]:
-    checks.positive("num_events", num_events)
+def _sizes(
+    num_users: int | None, num_items: int | None, num_events: int, seed: int
+) -> tuple[int, int]:
+    _check_integer("num_events", num_events, 1)
+    _check_integer("seed", seed, 0)
     if num_users is None:
         num_users = max(1, num_events // 50)
     if num_items is None:
         num_items = max(world.NUM_TOPICS, round(1000 * (num_events / 100_000) ** 0.5))
-    checks.positive("num_users", num_users)
-    if num_items < world.NUM_TOPICS:
-        raise ValueError(
-            checks.expected("num_items", f"{world.NUM_TOPICS} or more, one a topic", num_items)
-        )
+    _check_integer("num_users", num_users, 1)
+    _check_integer("num_items", num_items, world.NUM_TOPICS)  # one a topic
     return num_users, num_items
+
+
+def _check_integer(argument: str, value: int, least: int) -> None:
+    if not isinstance(value, int | np.integer) or isinstance(value, bool) or value < least:
+        raise ValueError(checks.expected(argument, f"an integer of {least} or more", value))
 
 
 def _ids(prefix: str, size: int) -> pa.Array:

@@ -105,11 +105,24 @@ def exact_twin(
     return twin
 
 
-def check_similarity(model: Retriever, exact: Exact, queries: Any) -> None:
-    """Raises ValueError unless an index's scores are the model's."""
+def check_index(
+    model: Retriever, index: Index, exact: Exact, queries: Any, min_recall: float
+) -> float:
+    """Returns the recall of an index, at its own k, against exact search.
+
+    Args:
+        model: The model.
+        index: The index.
+        exact: The exact index over the model's vectors.
+        queries: `(B, D)` vectors of sample queries.
+        min_recall: Least recall.
+
+    Raises:
+        ValueError: If its scores are not the model's, or its recall is below `min_recall`.
+    """
     scores, positions = exact.search(queries, min(10, exact.num_candidates))
-    best = keras.ops.convert_to_numpy(positions)
-    wanted = model.score(queries, keras.ops.convert_to_tensor(exact.vectors[best]))
+    best = exact.vectors[keras.ops.convert_to_numpy(positions)]
+    wanted = model.score(queries, keras.ops.convert_to_tensor(best))
     got, wanted = (keras.ops.convert_to_numpy(values) for values in (scores, wanted))
     if not np.allclose(got, wanted, _SCORE_TOLERANCE, _SCORE_TOLERANCE):
         place = np.unravel_index(np.argmax(np.abs(got - wanted)), got.shape)
@@ -121,20 +134,12 @@ def check_similarity(model: Retriever, exact: Exact, queries: Any) -> None:
                 f"Build it with another of {retrieval.base.SIMILARITIES}.",
             )
         )
-
-
-def check_recall(index: Index, exact: Exact, queries: Any, least: float) -> tuple[int, float]:
-    """Returns the recall at its own k of an index against exact search, as (k, recall).
-
-    Raises:
-        ValueError: If it is below `least`.
-    """
     k = min(index.k, exact.num_candidates)
     recall = float(retrieval.recall_at_k(index, exact, keras.ops.convert_to_numpy(queries), k))
-    if not recall >= least:
+    if not recall >= min_recall:
         raise ValueError(
             f"recall@{k} of `index` against exact search over the model's vectors is "
-            f"{recall:.3f}, below min_recall={least}. Was it built before the model's last "
+            f"{recall:.3f}, below min_recall={min_recall}. Was it built before the model's last "
             "training? Rebuild it, for a higher recall if need be, or lower min_recall."
         )
-    return k, recall
+    return recall

@@ -6,7 +6,7 @@ import logging
 import math
 import os
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,7 +22,7 @@ from tfrecs.export.card import NEEDS, package_versions, write_card
 from tfrecs.export.catalogue import Catalogue
 from tfrecs.export.check import TOLERANCE
 from tfrecs.export.check import check as check_answers
-from tfrecs.export.requests import NUM_ODD_ROWS, PythonPath, Request, first_row, sample_rows
+from tfrecs.export.requests import NUM_ODD_ROWS, PythonPath, Rows, first_row, sample_rows
 from tfrecs.export.servable import Servable, Signatures, describe
 from tfrecs.export.warmup import write_warmup
 from tfrecs.features import FeatureTransform
@@ -85,92 +85,83 @@ def export(
         Paths by variant, version and recall.
 
     Raises:
-        TypeError: If the model, the features or the index are none.
-        ValueError: If an argument is wrong, or the recall too low.
-        RuntimeError: If a SavedModel does not answer like the model; nothing is published.
-        OSError: If the files cannot be written; nothing is published.
+        OSError, RuntimeError: If the files cannot be written, or answer otherwise than the model;
+            nothing is published then. TypeError, ValueError: If an argument is wrong.
     """
     gates.check_arguments(model, transform, index, name, k)
-    variants = {"scann": name} if index.needs_scann else {}
-    if not variants:
-        logger.info("%s needs no ScaNN: only the stock variant is written.", type(index).__name__)
-    folders = {v: Path(directory) / n for v, n in (variants | {"stock": f"{name}_stock"}).items()}
-    number = _next_version(folders.values()) if version is None else version
-    _check_version(folders.values(), number)
+    folders = _folders(Path(directory), name, index, version)
     with tempfile.TemporaryDirectory() as scratch, _unpublished(directory), ExitStack() as asides:
-        table = gates.in_order_of(index, candidates, transform.spec.candidate_id.name)
-        shown = Catalogue(table, transform.spec.candidate_id.name, display, Path(scratch))
-        signatures = Signatures(model, transform, index.export_module(), shown, k)
+        id_name = transform.spec.candidate_id.name
+        table = gates.in_order_of(index, candidates, id_name)
+        shown = Catalogue(table, id_name, display, Path(scratch))
+        signatures = Signatures(model, transform, shown, k)
         exact = gates.exact_twin(model, transform, index, table, signatures.candidate_names)
         rows = sample_rows(signatures, queries, table)
         vectors = PythonPath(signatures, exact).query(rows[0])[:-NUM_ODD_ROWS]
-        gates.check_similarity(model, exact, vectors)
-        at, recall = gates.check_recall(index, exact, vectors, min_recall)
-        said = _said(signatures, index, {f"recall@{at}": recall}, card or {})
+        recall = gates.check_index(model, index, exact, vectors, min_recall)
+        said = _said(signatures, index, recall, card or {})
         for variant, folder in folders.items():
             chosen = exact if variant == "stock" and index.needs_scann else index
-            signatures.index = chosen.export_module()
-            requests = PythonPath(signatures, chosen).requests(*rows)
-            aside = asides.enter_context(written_aside(folder / str(number)))
-            made = {"name": folder.name, "version": number, "variant": variant}
-            _write(aside, signatures, requests, made | said, check)
+            aside = asides.enter_context(written_aside(folder))
+            own = {"name": folder.parent.name, "version": int(folder.name), "variant": variant}
+            _write(aside, signatures, chosen, rows, own | said, check)
     for variant, folder in folders.items():
-        logger.info("Exported the %s variant to %s.", variant, folder / str(number))
-    paths = {variant: folder / str(number) for variant, folder in folders.items()}
-    return Export(paths, number, recall)
+        logger.info("Exported the %s variant to %s.", variant, folder)
+    return Export(folders, int(folders["stock"].name), recall)
 
 
 def _write(
     folder: Path,
     signatures: Signatures,
-    requests: Sequence[Request],
+    index: Index,
+    rows: tuple[Rows, Rows],
     card: Mapping[str, Any],
     check: bool,
 ) -> None:
     """Writes one variant into a folder that nobody sees yet, and checks it there."""
-    functions = signatures.trace()
-    level = tf.get_logger().level
-    tf.get_logger().setLevel(logging.WARNING)  # it would show the temporary path
-    try:
-        tf.saved_model.save(Servable(signatures, functions), str(folder), signatures=functions)
-    finally:
-        tf.get_logger().setLevel(level)
+    functions = signatures.trace(index.export_module())
+    _save(Servable(signatures, functions), functions, folder)
     schema = text_format.MessageToString(signatures.transform.spec.to_schema())
     (folder / "schema.pbtxt").write_text(schema, encoding="utf-8")
+    requests = PythonPath(signatures, index).requests(*rows)
     examples = [first_row(request) for request in requests]
     write_warmup(folder, card["name"], [*examples, *requests], functions)
     checked = "Its answers were not compared with the model's."
     if check:
-        greatest, count = check_answers(folder, requests), len(requests)
+        count, greatest = len(next(iter(rows[0].values()))), check_answers(folder, requests)
         checked = (
-            f"{count} requests of up to {_rows(requests)} rows, asked through TensorFlow's C API "
-            "in a fresh process, were answered as the model answers: ids equal, numbers within "
+            f"{len(requests)} requests of up to {count} rows, asked through TensorFlow's C API in "
+            "a fresh process, were answered as the model answers: ids equal, numbers within "
             f"{TOLERANCE:g} (greatest difference {greatest:.2g})."
         )
-    write_card(
-        folder,
-        {
-            **{key: card[key] for key in ("name", "version", "variant")},
-            "needs": NEEDS[card["variant"]],
-            "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-            "checked": checked,
-            **card,
-            "signatures": describe(functions),
-            "examples": [request.body() for request in examples],
-        },
-    )
+    header = {
+        **{key: card[key] for key in ("name", "version", "variant")},
+        "needs": NEEDS[card["variant"]],
+        "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        "checked": checked,
+    }
+    usage = {
+        "signatures": describe(functions),
+        "examples": [request.body() for request in examples],
+    }
+    write_card(folder, {**header, **card, **usage})
     for path in [*folder.rglob("*"), folder]:  # on the disk before the rename is
         descriptor = os.open(path, os.O_RDONLY)
         os.fsync(descriptor)
         os.close(descriptor)
 
 
-def _rows(requests: Sequence[Request]) -> int:
-    return max(len(v) for r in requests for v in r.inputs.values() if isinstance(v, list))
+def _save(servable: Servable, functions: Mapping[str, Any], folder: Path) -> None:
+    level = tf.get_logger().level
+    tf.get_logger().setLevel(logging.WARNING)  # it would show the temporary path
+    try:
+        tf.saved_model.save(servable, str(folder), signatures=functions)
+    finally:
+        tf.get_logger().setLevel(level)
 
 
 def _said(
-    signatures: Signatures, index: Index, measured: Mapping[str, Any], card: Mapping[str, Any]
+    signatures: Signatures, index: Index, recall: float, card: Mapping[str, Any]
 ) -> dict[str, Any]:
     """Returns the sections of the card that both variants share, the caller's among them."""
     model = signatures.model
@@ -179,7 +170,7 @@ def _said(
         "candidates": index.num_candidates,
         "dim": index.dim,
         "similarity": index.similarity,
-        **measured,
+        f"recall@{min(index.k, index.num_candidates)}": recall,
     }
     if index.needs_scann:
         own["plan"] = dataclasses.asdict(index.plan)
@@ -195,26 +186,24 @@ def _said(
     }
 
 
-def _next_version(folders: Iterable[Path]) -> int:
-    there = [path.name for folder in folders if folder.is_dir() for path in folder.iterdir()]
-    return max((int(name) for name in there if name.isdigit()), default=0) + 1
-
-
-def _check_version(folders: Iterable[Path], version: int) -> None:
+def _folders(root: Path, name: str, index: Index, version: int | None) -> dict[str, Path]:
+    """Returns the folder of the new version, by variant."""
+    folders = {"scann": root / name, "stock": root / f"{name}_stock"}
+    there = [p.name for folder in folders.values() if folder.is_dir() for p in folder.iterdir()]
+    if version is None:
+        version = max((int(name) for name in there if name.isdigit()), default=0) + 1
     if isinstance(version, bool) or not isinstance(version, int) or version < 1:
         raise ValueError(checks.expected("version", "a positive integer", version))
-    for folder in folders:
-        if (folder / str(version)).exists():
-            raise ValueError(
-                checks.expected(
-                    "version",
-                    "new: a server may be reading the one there",
-                    str(folder / str(version)),
-                    "Leave it out to take the next.",
-                )
-            )
-        for left in folder.glob(".*.tmp-*"):
-            logger.warning("%s was left by an export that was killed. Delete it.", left)
+    if str(version) in there:
+        remedy = "A server may be reading it. Leave `version` out to take the next."
+        where = f"{version}, which is in {root / name} or its twin"
+        raise ValueError(checks.expected("version", "new", where, remedy))
+    for left in (path for path in there if path.startswith(".")):
+        logger.warning("%s was left by an export that was killed. Delete it.", left)
+    if not index.needs_scann:
+        logger.info("%s needs no ScaNN: only the stock variant is written.", type(index).__name__)
+        del folders["scann"]
+    return {variant: folder / str(version) for variant, folder in folders.items()}
 
 
 @contextmanager

@@ -65,17 +65,15 @@ class Signatures:
     Args:
         model: A Retriever.
         transform: The adapted features.
-        index: The index's `export_module()`.
         catalogue: Ids and display columns.
         k: Number of results of `serving_default`.
     """
 
     def __init__(
-        self, model: Any, transform: FeatureTransform, index: Any, catalogue: Catalogue, k: int
+        self, model: Any, transform: FeatureTransform, catalogue: Catalogue, k: int
     ) -> None:
         self.model = model
         self.transform = transform
-        self.index = index
         self.catalogue = catalogue
         self.k = k
         self.query_names = features_read(model.query, transform, "query", "context")
@@ -85,7 +83,6 @@ class Signatures:
         # functions of their own: traced once, not once a signature
         self.query = self._tower(model.query, self.query_names)
         self.candidate = self._tower(model.candidate, self.candidate_names)
-        self.search = tf.function(self._search, autograph=False)
 
     def _tower(self, side: Callable[[Raw], tf.Tensor], names: Iterable[str]) -> Any:
         """Returns a function from raw features to vectors, float32 `(B, D)`."""
@@ -97,8 +94,14 @@ class Signatures:
         )
         return lambda raw: traced({name: _dense(raw[name], signature[name]) for name in signature})
 
-    def trace(self) -> dict[str, Any]:
-        """Returns the signatures as concrete functions, by name."""
+    def trace(self, index: Any) -> dict[str, Any]:
+        """Returns the signatures as concrete functions, by name.
+
+        Args:
+            index: The `export_module()` to search.
+        """
+        self.index = index
+        self.search = tf.function(self._search, autograph=False)
         query = self.transform.raw_signature(self.query_names)
         candidate = self.transform.raw_signature(self.candidate_names)
         listed = self.transform.raw_signature([self.id_name]) | candidate
@@ -140,7 +143,8 @@ class Signatures:
         """Raw query features to the best `self.k` candidates, none excluded."""
         vectors = self.query(raw)
         nothing = tf.zeros([tf.shape(vectors)[0], 0], tf.int32)
-        return self.search(vectors, tf.constant(self.k), nothing)
+        answer: Raw = self.search(vectors, tf.constant(self.k), nothing)
+        return answer
 
     def recommend(self, raw: Raw) -> Raw:
         """Raw query features, `k` and ids to `exclude` `(B, E)` to the best `k` candidates."""
@@ -151,7 +155,8 @@ class Signatures:
         )
         with tf.control_dependencies([rows]):
             positions = self.catalogue.positions(exclude)
-        return self.search(vectors, raw["k"], positions)
+        answer: Raw = self.search(vectors, raw["k"], positions)
+        return answer
 
     def _search(self, vectors: tf.Tensor, k: tf.Tensor, exclude: tf.Tensor) -> Raw:
         scores, positions = self.index(vectors, k, exclude)  # (B, k)

@@ -1,8 +1,12 @@
+import os
+
 import numpy as np
 import pyarrow as pa
 import pytest
 
 from tfrecs import baselines
+from tfrecs.datasets import movielens
+from tfrecs.datasets.movielens import ncf_leave_one_out
 from tfrecs.evaluation import ModelRecommender, sampled_ranking
 
 
@@ -65,3 +69,17 @@ def test_unusable_tests_are_refused(small, popularity):
     lost = test.set_column(0, "user", pa.array([99]))
     with pytest.raises(ValueError, match="events of known users and items"):
         sampled_ranking({"p": popularity}, lost, small)
+
+
+def test_popularity_ranks_the_published_negatives_as_it_should():
+    folder = os.environ.get("TFRECS_DATA")
+    if not folder:
+        pytest.skip("TFRECS_DATA names no folder of real data")
+    tables = movielens("1m", folder)
+    train, test = ncf_leave_one_out(folder)
+    popularity = baselines.Popularity().fit(train, tables.candidates, tables.spec)
+    results = sampled_ranking({"popularity": popularity}, test, tables)
+    # measured with these files; a tie counted as a win would give more
+    assert results["popularity", "hr@10"] == pytest.approx(0.453, abs=0.003)
+    assert results["popularity", "ndcg@10"] == pytest.approx(0.254, abs=0.003)
+    assert results.setting.num_users == 6040

@@ -7,6 +7,7 @@ import numpy as np
 import pyarrow as pa
 
 from tfrecs import checks
+from tfrecs.baselines import Baseline
 from tfrecs.baselines.base import find_positions, id_column
 from tfrecs.evaluation.bootstrap import resample_means
 from tfrecs.evaluation.protocols import best_baseline, estimates, kind_of, paired_differences
@@ -129,17 +130,25 @@ def _score(
     """Returns the scores `(N, 1 + M)` of the given candidates."""
     if isinstance(recommender, ModelRecommender):
         return recommender.score(queries, positions)
-    # whoever cannot score given candidates ranks them all
+    # whoever cannot score given candidates scores them all
     block = max(1, _CELLS // num_candidates)
     scores = np.empty(positions.shape, np.float32)
     for start in range(0, queries.num_rows, block):
         rows = slice(start, start + block)
-        best, place = recommender.recommend(queries.slice(start, block), num_candidates)
-        every = np.full(best.shape, -np.inf, np.float32)
-        ranked = np.nonzero(place >= 0)
-        every[ranked[0], place[ranked]] = best[ranked]
+        every = _score_all(recommender, queries.slice(start, block), num_candidates)
         scores[rows] = np.take_along_axis(every, np.maximum(positions[rows], 0), axis=1)
     return scores
+
+
+def _score_all(recommender: Any, queries: pa.Table, num_candidates: int) -> np.ndarray:
+    """Returns the scores `(B, C)`."""
+    if isinstance(recommender, Baseline):
+        return recommender.score(queries)
+    best, place = recommender.recommend(queries, num_candidates)
+    every = np.full(best.shape, -np.inf, np.float32)
+    ranked = np.nonzero(place >= 0)
+    every[ranked[0], place[ranked]] = best[ranked]
+    return every
 
 
 def _metrics(scores: np.ndarray, positions: np.ndarray, ks: Sequence[int]) -> np.ndarray:

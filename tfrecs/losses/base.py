@@ -75,6 +75,7 @@ class ListLoss(keras.losses.Loss):
         Returns:
             `(...,)`; rows that lack one kind may hold any finite value.
         """
+        raise NotImplementedError
 
     @abstractmethod
     def pairs(self, positive: Tensor, negatives: Tensor, num_negatives: Tensor) -> Tensor:
@@ -88,6 +89,7 @@ class ListLoss(keras.losses.Loss):
         Returns:
             `(B,)`; 0 for rows without negatives.
         """
+        raise NotImplementedError
 
     def get_config(self) -> dict[str, Any]:
         """Returns the constructor's arguments."""

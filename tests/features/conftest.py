@@ -5,6 +5,7 @@ import pyarrow as pa
 import pytest
 import tensorflow as tf
 
+from tfrecs.features import FeatureTransform
 from tfrecs.features.graph import is_list, missing_raw, raw_dtype
 from tfrecs.spec import (
     Categorical,
@@ -19,7 +20,7 @@ from tfrecs.spec import (
 )
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def spec():
     return FeatureSpec(
         (
@@ -42,7 +43,7 @@ def spec():
     )
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def table():
     return pa.table(
         {
@@ -64,7 +65,13 @@ def table():
     )
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
+def adapted(spec, table):
+    """A transform that no test changes."""
+    return FeatureTransform(spec).adapt(table)
+
+
+@pytest.fixture(scope="session")
 def to_raw():
     """Returns a function from a table to raw tensors, lists ragged or padded."""
 
@@ -99,7 +106,7 @@ def _tensor(values, dtype):
     return tf.constant(np.array(values, dtype.as_numpy_dtype), dtype)
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def assert_same():
     """Returns a function that compares batches exactly: keys, dtypes, shapes, values."""
 

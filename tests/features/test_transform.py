@@ -35,8 +35,8 @@ EXPECTED = {
 }
 
 
-def test_batch_is_what_hand_arithmetic_says(spec, table, to_raw):
-    transform = FeatureTransform(spec).adapt(table)
+def test_batch_is_what_hand_arithmetic_says(spec, table, to_raw, adapted):
+    transform = adapted
     batch = transform(to_raw(table, spec))
     for name, expected in EXPECTED.items():
         np.testing.assert_allclose(batch[name], expected, rtol=1e-6, err_msg=name)
@@ -49,8 +49,8 @@ def test_batch_is_what_hand_arithmetic_says(spec, table, to_raw):
     assert batch["when"].dtype == tf.int64
 
 
-def test_hashed_ids_are_those_of_to_hash_bucket_fast(spec, table, to_raw):
-    batch = FeatureTransform(spec).adapt(table)(to_raw(table, spec))
+def test_hashed_ids_are_those_of_to_hash_bucket_fast(spec, table, to_raw, adapted):
+    batch = adapted(to_raw(table, spec))
     city = tf.strings.to_hash_bucket_fast(["x", "y", "x"], 7).numpy() + 2
     assert batch["city"].numpy().tolist() == [*city, 0, 0]
     ten, eleven = tf.strings.to_hash_bucket_fast(["10", "11"], 5).numpy() + 2
@@ -61,8 +61,8 @@ def test_hashed_ids_are_those_of_to_hash_bucket_fast(spec, table, to_raw):
     assert batch["where"].numpy().tolist() == [*(crossed.numpy() + 2), 0, 0]
 
 
-def test_sizes_vocabularies_and_counts(spec, table):
-    transform = FeatureTransform(spec).adapt(table)
+def test_sizes_vocabularies_and_counts(spec, adapted):
+    transform = adapted
     sizes = {f.name: f.size for f in transform.spec if getattr(f, "size", None) is not None}
     assert sizes == {
         "user": 5,
@@ -105,8 +105,8 @@ def test_features_learn_from_every_source_that_has_their_column():
     assert transform.counts("item").tolist() == [0, 0, 2, 1, 1]
 
 
-def test_any_source_in_any_cut_teaches_the_same(spec, table, to_raw, assert_same):
-    whole = FeatureTransform(spec).adapt(table)
+def test_any_source_in_any_cut_teaches_the_same(spec, table, to_raw, assert_same, adapted):
+    whole = adapted
     raw = to_raw(table, spec)
     sources = {
         "record batches": table.to_reader(max_chunksize=2),
@@ -142,8 +142,8 @@ def test_numpy_arrays_and_lists_are_a_source():
     assert transform.vocabulary("h").tolist() == ["p", "q", "r"]
 
 
-def test_ragged_padded_and_single_rows_give_the_same(spec, table, to_raw, assert_same):
-    transform = FeatureTransform(spec).adapt(table)
+def test_ragged_padded_and_single_rows_give_the_same(spec, table, to_raw, assert_same, adapted):
+    transform = adapted
     ragged = transform(to_raw(table, spec))
     assert_same(transform(to_raw(table, spec, ragged=False)), ragged)
     for row in range(len(table)):
@@ -152,8 +152,8 @@ def test_ragged_padded_and_single_rows_give_the_same(spec, table, to_raw, assert
         assert_same(single, one)
 
 
-def test_python_lists_are_read_as_the_spec_says(spec, table):
-    transform = FeatureTransform(spec).adapt(table)
+def test_python_lists_are_read_as_the_spec_says(adapted):
+    transform = adapted
     raw = {"user": ["a", "zzz"], "history": [[1, 2], []], "label": [1, 0], "title": ["World"]}
     batch = transform(raw, features=list(raw))
     assert batch["user"].numpy().tolist() == [3, 1]
@@ -163,8 +163,8 @@ def test_python_lists_are_read_as_the_spec_says(spec, table):
     assert transform({"user": []}, features=["user"])["user"].shape == (0,)
 
 
-def test_no_rows_at_all_pass(spec, table, to_raw, assert_same):
-    transform = FeatureTransform(spec).adapt(table)
+def test_no_rows_at_all_pass(spec, table, to_raw, assert_same, adapted):
+    transform = adapted
     empty = table.slice(0, 0)
     for ragged in (True, False):
         assert_same(transform(to_raw(empty, spec, ragged)), transform.encode(empty))
@@ -217,8 +217,10 @@ def test_lists_of_candidates_keep_their_second_axis(assert_same):
     assert_same(transform.encode(table.append_column("country", context["country"])), batch)
 
 
-def test_transform_runs_in_a_dataset_and_leaves_other_keys_alone(spec, table, to_raw, assert_same):
-    transform = FeatureTransform(spec).adapt(table)
+def test_transform_runs_in_a_dataset_and_leaves_other_keys_alone(
+    spec, table, to_raw, assert_same, adapted
+):
+    transform = adapted
     raw = to_raw(table, spec) | {"something": tf.zeros(5)}
     data = tf.data.Dataset.from_tensor_slices(raw).batch(5).map(transform)
     assert_same(next(iter(data)), transform.encode(table))
@@ -226,8 +228,8 @@ def test_transform_runs_in_a_dataset_and_leaves_other_keys_alone(spec, table, to
     assert list(some) == ["city"]
 
 
-def test_a_cross_needs_its_parts_and_returns_only_itself(spec, table, to_raw):
-    transform = FeatureTransform(spec).adapt(table)
+def test_a_cross_needs_its_parts_and_returns_only_itself(spec, table, to_raw, adapted):
+    transform = adapted
     parts = ["city", "device", "item"]
     assert list(transform.raw_signature(["where"])) == parts
     raw = to_raw(table, spec)
@@ -235,8 +237,8 @@ def test_a_cross_needs_its_parts_and_returns_only_itself(spec, table, to_raw):
     assert list(batch) == ["where"]
 
 
-def test_examples_parse_into_raw_tensors_and_lack_what_is_missing(spec, table, assert_same):
-    transform = FeatureTransform(spec).adapt(table)
+def test_examples_parse_into_raw_tensors_and_lack_what_is_missing(adapted):
+    transform = adapted
 
     def feature(value):
         values = value if isinstance(value, list) else [value]
@@ -268,8 +270,8 @@ def test_examples_parse_into_raw_tensors_and_lack_what_is_missing(spec, table, a
         assert batch["item"].numpy().tolist() == batch["price"].numpy().tolist() == [0]
 
 
-def test_signature_names_dtypes_and_shapes(spec, table):
-    signature = FeatureTransform(spec).adapt(table).raw_signature(["user", "history", "image"])
+def test_signature_names_dtypes_and_shapes(adapted):
+    signature = adapted.raw_signature(["user", "history", "image"])
     assert signature == {
         "user": tf.TensorSpec((None,), tf.string, "user"),
         "history": tf.TensorSpec((None, None), tf.int64, "history"),

@@ -49,6 +49,9 @@ def test_a_source_of_another_kind_is_refused(source):
 def test_arrays_of_three_axes_are_refused():
     with pytest.raises(ValueError, match="`raw\\['item'\\]` must be of one or two axes"):
         _adapt(Categorical("item"), {"item": np.zeros((2, 2, 2))})
+    rows = tf.data.Dataset.from_tensor_slices({"item": ["a", "b"]})
+    with pytest.raises(ValueError, match="must be of one or two axes.*Batch the rows first"):
+        _adapt(Categorical("item"), rows)
 
 
 @pytest.mark.parametrize(
@@ -151,8 +154,8 @@ def test_vectors_of_another_length_are_named_with_their_row():
     assert transform({"image": ragged[:2]})["image"].numpy().tolist() == [[1, 2], [0, 0]]
 
 
-def test_a_missing_column_or_key_is_named(spec, table, to_raw):
-    transform = FeatureTransform(spec).adapt(table)
+def test_a_missing_column_or_key_is_named(spec, table, to_raw, adapted):
+    transform = adapted
     with pytest.raises(ValueError, match="`table` must be a table with column 'user'"):
         transform.encode(table.drop_columns("user"))
     raw = to_raw(table, spec)
@@ -178,8 +181,8 @@ def test_a_missing_column_or_key_is_named(spec, table, to_raw):
         ("history", 3, ValueError, "must be of 2 axes, batch first, or 1 for a single row"),
     ],
 )
-def test_tensors_of_another_type_or_shape_are_refused(spec, table, name, value, error, message):
-    transform = FeatureTransform(spec).adapt(table)
+def test_tensors_of_another_type_or_shape_are_refused(name, value, error, message, adapted):
+    transform = adapted
     value = tf.constant(value) if error is ValueError else value
     with pytest.raises(
         error, match=rf"`raw\['{name}'\]` must be {message}".replace("be must ", "")
@@ -187,8 +190,8 @@ def test_tensors_of_another_type_or_shape_are_refused(spec, table, name, value, 
         transform({name: value}, features=[name])
 
 
-def test_asking_for_what_a_feature_has_not(spec, table):
-    transform = FeatureTransform(spec).adapt(table)
+def test_asking_for_what_a_feature_has_not(spec, table, adapted):
+    transform = adapted
     with pytest.raises(ValueError, match="`name` must be a feature with a vocabulary"):
         transform.vocabulary("age")
     with pytest.raises(ValueError, match="`name` must be a feature with a vocabulary"):

@@ -31,8 +31,8 @@ def _export(transform, directory, names):
     tf.saved_model.save(module, directory, signatures={"serving_default": serve})
 
 
-def test_saved_and_loaded_answers_are_equal(spec, table, tmp_path, to_raw, assert_same):
-    transform = FeatureTransform(spec).adapt(table)
+def test_saved_and_loaded_answers_are_equal(spec, table, tmp_path, to_raw, assert_same, adapted):
+    transform = adapted
     transform.save(tmp_path / "features")
     loaded = FeatureTransform.load(tmp_path / "features")
     assert loaded.spec == transform.spec
@@ -47,8 +47,8 @@ def test_saved_and_loaded_answers_are_equal(spec, table, tmp_path, to_raw, asser
         assert file.read_bytes() == (tmp_path / "again" / file.name).read_bytes(), file.name
 
 
-def test_a_saved_vocabulary_is_a_text_file_of_its_values(spec, table, tmp_path):
-    FeatureTransform(spec).adapt(table).save(tmp_path / "features")
+def test_a_saved_vocabulary_is_a_text_file_of_its_values(spec, tmp_path, adapted):
+    adapted.save(tmp_path / "features")
     folder = {path.name for path in (tmp_path / "features").iterdir()}
     texts = {"user.txt", "item.txt", "device.txt", "tags.txt", "title.txt"}
     assert folder == {"spec.json", "numbers.npz", *texts}
@@ -99,11 +99,11 @@ def test_names_that_are_no_file_names_are_saved(tmp_path):
     ]
 
 
-def test_a_damaged_folder_is_named(spec, table, tmp_path):
+def test_a_damaged_folder_is_named(spec, tmp_path, adapted):
     folder = tmp_path / "features"
     with pytest.raises(FileNotFoundError, match=r"a folder that FeatureTransform.save wrote"):
         FeatureTransform.load(folder)
-    transform = FeatureTransform(spec).adapt(table)
+    transform = adapted
     for name, content in {
         "user.txt": b"b\na\n",
         "item.txt": b"3\nx\n",
@@ -120,8 +120,8 @@ def test_a_damaged_folder_is_named(spec, table, tmp_path):
         FeatureTransform.load(folder)
 
 
-def test_a_failed_save_leaves_the_old_one_whole(spec, table, tmp_path, monkeypatch):
-    transform = FeatureTransform(spec).adapt(table)
+def test_a_failed_save_leaves_the_old_one_whole(tmp_path, monkeypatch, adapted):
+    transform = adapted
     transform.save(tmp_path / "f")
     before = {path.name: path.read_bytes() for path in (tmp_path / "f").iterdir()}
 
@@ -137,20 +137,20 @@ def test_a_failed_save_leaves_the_old_one_whole(spec, table, tmp_path, monkeypat
     assert {path.name: path.read_bytes() for path in (tmp_path / "f").iterdir()} == before
 
 
-def test_saving_into_a_folder_of_other_files_is_refused(spec, table, tmp_path):
+def test_saving_into_a_folder_of_other_files_is_refused(tmp_path, adapted):
     (tmp_path / "thesis.tex").write_text("precious")
     with pytest.raises(ValueError, match="`directory` must be a new folder, an empty one"):
-        FeatureTransform(spec).adapt(table).save(tmp_path)
+        adapted.save(tmp_path)
     with pytest.raises(OSError, match=r"thesis\.tex"):
-        FeatureTransform(spec).adapt(table).save(tmp_path / "thesis.tex" / "f")
+        adapted.save(tmp_path / "thesis.tex" / "f")
 
 
 def test_saved_model_answers_raw_rows_without_tensorflow_python(
-    spec, table, tmp_path, to_raw, assert_same
+    spec, table, tmp_path, to_raw, adapted
 ):
     """Asked through TensorFlow's C API, from a copy whose vocabulary files are its own assets."""
     names = ["user", "item", "city", "tags", "history", "age", "price", "title", "where"]
-    FeatureTransform(spec).adapt(table).save(tmp_path / "features")
+    adapted.save(tmp_path / "features")
     transform = FeatureTransform.load(tmp_path / "features")
     expected = transform(to_raw(table, spec), features=names)
     _export(transform, str(tmp_path / "model"), names)

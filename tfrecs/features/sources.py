@@ -67,7 +67,8 @@ def to_arrow(name: str, value: Any) -> Any:
         return _flat(array)
     if array.ndim == 2:
         return pa.FixedSizeListArray.from_arrays(_flat(array.ravel()), array.shape[1])
-    raise ValueError(checks.expected(f"raw['{name}']", "of one or two axes", array.shape))
+    remedy = "Batch the rows first." if array.ndim == 0 else ""
+    raise ValueError(checks.expected(f"raw['{name}']", "of one or two axes", array.shape, remedy))
 
 
 def _from_list(value: list[Any]) -> np.ndarray:

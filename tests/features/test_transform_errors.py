@@ -50,7 +50,7 @@ def test_arrays_of_three_axes_are_refused():
     with pytest.raises(ValueError, match="`raw\\['item'\\]` must be of one or two axes"):
         _adapt(Categorical("item"), {"item": np.zeros((2, 2, 2))})
     rows = tf.data.Dataset.from_tensor_slices({"item": ["a", "b"]})
-    with pytest.raises(ValueError, match="must be of one or two axes.*Batch the rows first"):
+    with pytest.raises(ValueError, match=r"must be of one or two axes.*Batch the rows first"):
         _adapt(Categorical("item"), rows)
 
 

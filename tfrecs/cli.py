@@ -2,6 +2,7 @@
 
 import os
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -63,6 +64,9 @@ Batch = Annotated[
 Rate = Annotated[
     float, typer.Option(help="Learning rate of row-sparse Adagrad", rich_help_panel="Training")
 ]
+Temperature = Annotated[
+    float, typer.Option(help="Divides the cosine of two_tower", rich_help_panel="Training")
+]
 Seed = Annotated[int, typer.Option(help="Same seed, same result", rich_help_panel="Training")]
 Protocol = Annotated[
     str,
@@ -88,7 +92,7 @@ def read_data(
 
     if events is not None:
         read = datasets.read_tables(events, items, users, **columns)
-        show_columns(read.columns)
+        show_columns(read.columns, read.notes)
         return read.tables
     given = [f"--{name}" for name, path in (("items", items), ("users", users)) if path] + [
         f"--{name}-column" for name, column in columns.items() if column
@@ -103,11 +107,13 @@ def read_data(
     return datasets.demo()
 
 
-def show_columns(columns: dict[str, str | None]) -> None:
-    """Prints which column plays which part."""
+def show_columns(columns: dict[str, str | None], notes: Sequence[str]) -> None:
+    """Prints which column plays which part, and what was made of the rest."""
     for part, column in columns.items():
         told = f"[bold]{column}[/]" if column else f"none found (name it: --{part}-column NAME)"
         console.print(f"  {part:>6} = {told}")
+    for note in notes:
+        console.print(f"  {note}", highlight=False)
 
 
 @app.command()
@@ -125,7 +131,8 @@ def quickstart(
     epochs: Epochs = 20,
     embedding_dim: Dim = 64,
     batch_size: Batch = 512,
-    learning_rate: Rate = 0.1,
+    learning_rate: Rate = 0.05,
+    temperature: Temperature = 0.2,
     seed: Seed = 0,
     output: Annotated[Path, typer.Option(help="Folder of the run")] = Path("runs/quickstart"),
     saved_models: Annotated[
@@ -139,7 +146,9 @@ def quickstart(
     columns = _columns(user_column, item_column, time_column, label_column)
     show.step(console, 1, "Data")
     tables = read_data(dataset, data_dir, events, items, users, columns)
-    options = TrainingOptions("two_tower", embedding_dim, epochs, batch_size, learning_rate, seed)
+    options = TrainingOptions(
+        "two_tower", embedding_dim, epochs, batch_size, learning_rate, temperature, seed
+    )
     show.quickstart(console, tables, protocol, options, output, saved_models)
 
 
@@ -159,7 +168,8 @@ def train(
     epochs: Epochs = 20,
     embedding_dim: Dim = 64,
     batch_size: Batch = 512,
-    learning_rate: Rate = 0.1,
+    learning_rate: Rate = 0.05,
+    temperature: Temperature = 0.2,
     seed: Seed = 0,
     output: Annotated[Path, typer.Option(help="Folder of the run; replaced")] = Path("runs/last"),
 ) -> None:
@@ -168,7 +178,9 @@ def train(
     from tfrecs.run import TrainingOptions
 
     columns = _columns(user_column, item_column, time_column, label_column)
-    options = TrainingOptions(model, embedding_dim, epochs, batch_size, learning_rate, seed)
+    options = TrainingOptions(
+        model, embedding_dim, epochs, batch_size, learning_rate, temperature, seed
+    )
     tables = read_data(dataset, data_dir, events, items, users, columns)
     show.summary(console, tables)
     run = show.train(console, tables, protocol, options, output)

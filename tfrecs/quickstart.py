@@ -18,38 +18,60 @@ import pyarrow as pa
 
 from tfrecs import baselines, checks, export, retrieval, serving
 from tfrecs.datasets import Tables
-from tfrecs.evaluation import ModelRecommender, Results, Split, full_ranking, splits
+from tfrecs.evaluation import (
+    ModelPredictor,
+    ModelRecommender,
+    Results,
+    Split,
+    full_ranking,
+    rating_errors,
+    splits,
+)
 from tfrecs.run import Run
 
 PROTOCOLS = ("auto", "leave-last-out", "time", "random")
 
 
-def split_events(tables: Tables, protocol: str, seed: int = 0) -> Split:
-    """Splits the positive events of a data set for training and test.
+def split_events(tables: Tables, protocol: str, model: str = "two_tower", seed: int = 0) -> Split:
+    """Splits the events that a model learns from.
 
     Args:
         tables: The data set.
-        protocol: "leave-last-out", "time" or "random"; "auto" takes the first when events carry
-            times, else "random".
+        protocol: "leave-last-out", "time" or "random"; "auto" is "leave-last-out" where events
+            carry times and the model learns what comes next, else "random".
+        model: A model of ratings learns from all events, the others from the positive ones.
+            Defaults to "two_tower".
         seed: Of the random split. Defaults to 0.
 
     Returns:
         The split, its protocol named.
     """
-    timed = bool(tables.spec.by_role("time"))
-    if protocol == "auto":
-        protocol = "leave-last-out" if timed else "random"
     checks.one_of("protocol", protocol, PROTOCOLS)
+    rated = model == "matrix_factorization"
+    events = tables.events if rated else tables.positives
+    if protocol == "auto":
+        timed = tables.spec.by_role("time") and not rated
+        protocol = "leave-last-out" if timed else "random"
     if protocol == "leave-last-out":
-        return splits.leave_last_out(tables.positives, tables.spec)
+        return splits.leave_last_out(events, tables.spec)
     if protocol == "time":
-        return splits.by_time(tables.positives, tables.spec, fraction=0.1)
-    return splits.random(tables.positives, fraction=0.1, seed=seed)
+        return splits.by_time(events, tables.spec, fraction=0.1)
+    return splits.random(events, fraction=0.1, seed=seed)
 
 
 def leaderboard(run: Run, ks: tuple[int, ...] = (10, 20, 100), seed: int = 0) -> Results:
-    """Ranks all candidates for every test user, by the model and by what it must beat."""
-    spec, candidates = run.tables.spec, run.tables.candidates
+    """Judges a run beside what it must beat.
+
+    A model of what comes next ranks all candidates for every test user, beside random,
+    popularity, item-kNN and, in a generated world, the oracle. A model of ratings is judged by
+    RMSE and MAE.
+    """
+    spec, candidates, name = run.tables.spec, run.tables.candidates, run.options.model
+    if name == "matrix_factorization":
+        predictor = ModelPredictor(run.model, run.transform, run.tables)
+        ratings = run.split.train[spec.by_role("label")[0].name].to_numpy()
+        clip = float(ratings.min()), float(ratings.max())
+        return rating_errors({name: predictor}, run.split, run.tables, clip=clip, seed=seed)
     recommenders: dict[str, Any] = {
         "random": baselines.Random(seed=seed),
         "popularity": baselines.Popularity(),
@@ -57,7 +79,7 @@ def leaderboard(run: Run, ks: tuple[int, ...] = (10, 20, 100), seed: int = 0) ->
     }
     for baseline in recommenders.values():
         baseline.fit(run.split.train, candidates, spec)
-    recommenders[run.options.model] = ModelRecommender(run.model, run.transform, candidates)
+    recommenders[name] = ModelRecommender(run.model, run.transform, candidates)
     if run.tables.truth is not None:
         oracle = baselines.Oracle(run.tables.truth.click_probability)
         recommenders["oracle"] = oracle.fit(run.split.train, candidates, spec)
@@ -155,12 +177,15 @@ def export_run(
     )
 
 
-def ask(saved_model: str | Path, inputs: dict[str, list[Any]]) -> dict[str, Any]:
+def ask(
+    saved_model: str | Path, inputs: dict[str, Any], signature: str = "serving_default"
+) -> dict[str, Any]:
     """Asks a SavedModel in a fresh process that imports neither tfrecs nor TensorFlow's Python.
 
     Args:
         saved_model: Folder of one version.
-        inputs: Raw features by name, one list each.
+        inputs: Raw features by name, one list each, and what else the signature takes.
+        signature: Which one to ask. Defaults to "serving_default".
 
     Returns:
         The outputs by name.
@@ -169,7 +194,8 @@ def ask(saved_model: str | Path, inputs: dict[str, list[Any]]) -> dict[str, Any]
         RuntimeError: If the process fails; the message is what it printed.
     """
     script = Path(serving.__file__).parent / "session.py"
-    command = [sys.executable, str(script), str(saved_model), "--inputs", json.dumps(inputs)]
+    command = [sys.executable, str(script), str(saved_model), "--signature", signature]
+    command += ["--inputs", json.dumps(inputs)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode != 0:
         raise RuntimeError(f"{saved_model} does not answer: {done.stderr.strip()}")

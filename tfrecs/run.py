@@ -11,7 +11,7 @@ import json
 import logging
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -43,7 +43,8 @@ class TrainingOptions:
         embedding_dim: Width of the vectors. Defaults to 64.
         epochs: Passes over the training events. Defaults to 20.
         batch_size: Events per step; also the number of in-batch candidates. Defaults to 512.
-        learning_rate: Of row-sparse Adagrad. Defaults to 0.1.
+        learning_rate: Of row-sparse Adagrad. Defaults to 0.05.
+        temperature: Divides the cosine of "two_tower". Defaults to 0.2.
         seed: Of initial weights and order of events. Defaults to 0.
     """
 
@@ -51,12 +52,13 @@ class TrainingOptions:
     embedding_dim: int = 64
     epochs: int = 20
     batch_size: int = 512
-    learning_rate: float = 0.1
+    learning_rate: float = 0.05
+    temperature: float = 0.2
     seed: int = 0
 
     def __post_init__(self) -> None:
         checks.one_of("model", self.model, MODELS)
-        for name in ("embedding_dim", "epochs", "batch_size", "learning_rate"):
+        for name in ("embedding_dim", "epochs", "batch_size", "learning_rate", "temperature"):
             checks.positive(name, getattr(self, name))
 
 
@@ -174,16 +176,20 @@ def train(
     names = [query_id, candidate_id]
     if options.model == "matrix_factorization":
         names.append(_label(tables.spec))
+        others = [f.name for f in tables.spec.by_role("label") if f.name not in names]
+        kept = [name for name in tables.spec.names if name not in others]
+        tables = replace(tables, spec=tables.spec.select(*kept))
     spec = tables.spec.select(*names)
     transform = FeatureTransform(spec).adapt(tables.queries, tables.candidates, split.train)
     model, arrays, label = _prepare(transform, split.train, options)
     data = from_arrays(
         arrays,
         min(options.batch_size, split.train.num_rows),
+        label=label,
         shuffle=True,
         seed=options.seed,
         drop_remainder=True,
-    ).map(lambda batch: (batch, batch[label]))
+    )
     steps = int(data.cardinality())
     history = model.fit(
         data,
@@ -244,6 +250,8 @@ def _prepare(
         return factorization, arrays, label
     candidate_id = spec.candidate_id.name
     arrays[f"{candidate_id}_log_q"] = log_q(arrays[candidate_id])
-    two_tower = models.TwoTower(spec, options.embedding_dim, seed=options.seed)
+    two_tower = models.TwoTower(
+        spec, options.embedding_dim, temperature=options.temperature, seed=options.seed
+    )
     two_tower.compile(optimizer=optimizer, loss=losses.InBatch(losses.Softmax()))
     return two_tower, arrays, candidate_id

@@ -7,11 +7,13 @@ from typing import Any
 import keras
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 from tfrecs import quickstart as job
+from tfrecs.baselines import interaction_matrix
 from tfrecs.datasets import Tables
 from tfrecs.evaluation import (
     ModelRecommender,
@@ -67,7 +69,7 @@ def train(
     console: Console, tables: Tables, protocol: str, options: TrainingOptions, folder: Path
 ) -> Run:
     """Splits and trains with a progress bar."""
-    split = job.split_events(tables, protocol, options.seed)
+    split = job.split_events(tables, protocol, options.model, options.seed)
     console.print(
         f"  {split.train.num_rows:,} training and {split.test.num_rows:,} test events "
         f"({split.protocol})"
@@ -90,7 +92,7 @@ def train(
 
 def results_table(console: Console, results: Results) -> None:
     """Prints the leaderboard, one row a recommender; the main metric with its interval."""
-    metrics = results.headline()
+    metrics = results.headline()[:6]  # what 80 characters hold; the report has the others
     main = results.table(metrics[:1]).rows
     table = Table(box=None, header_style="bold")
     for number, column in enumerate(["", *metrics]):
@@ -114,13 +116,12 @@ def evaluate(console: Console, run: Run) -> None:
     console.print(f"Report: [bold]{path}[/]")
 
 
-def known_items(run: Run, users: list[Any]) -> Any:
+def known_items(run: Run, users: pa.ChunkedArray) -> Any:
     """Returns the training matrix `(B, C)` of `users`: nonzero where an item is known."""
-    from tfrecs.baselines import interaction_matrix
-
-    spec = run.tables.spec
+    spec, train = run.tables.spec, run.split.train
+    theirs = train.filter(pc.is_in(train[spec.query_id.name], value_set=users.combine_chunks()))
     ids = run.tables.candidates[spec.candidate_id.name]
-    return interaction_matrix(run.split.train, users, ids, spec)
+    return interaction_matrix(theirs, users, ids, spec)
 
 
 def recommend(
@@ -143,14 +144,15 @@ def recommend(
         console.print(titles(run, best[best >= 0], row[best >= 0]))
 
 
-def titles(run: Run, positions: np.ndarray, scores: np.ndarray) -> Table:
-    """Returns a table of items by position, with their titles where there are any."""
+def titles(run: Run, positions: np.ndarray, scores: np.ndarray | None = None) -> Table:
+    """Returns a table of items by position, with scores if given, and titles where there are."""
     candidates, name = run.tables.candidates, run.tables.spec.candidate_id.name
     table = Table(box=None, show_header=False)
     shown = candidates.take(positions)
     texts = shown["title"].to_pylist() if "title" in shown.column_names else [""] * len(positions)
-    for item, text, score in zip(shown[name].to_pylist(), texts, scores, strict=True):
-        table.add_row(f"  {score:.3f}", str(item), text)
+    told = [" " * 6] * len(positions) if scores is None else [f"{score:6.3f}" for score in scores]
+    for score, item, text in zip(told, shown[name].to_pylist(), texts, strict=True):
+        table.add_row(f"  {score}", str(item), text)
     return table
 
 
@@ -205,18 +207,23 @@ def quickstart(
 
 
 def answer(console: Console, run: Run, exported: Any) -> None:
-    """Asks the SavedModel for one test user and prints the titles that come back."""
-    query = run.tables.spec.query_id.name
-    user = run.split.test[query][0].as_py()
-    path = exported.paths.get("scann") or exported.paths["stock"]
+    """Asks the SavedModel for one test user, known items excluded, and prints what comes back."""
+    query, item = run.tables.spec.query_id.name, run.tables.spec.candidate_id.name
+    users = run.split.test[query].slice(0, 1)
+    known = known_items(run, users).indices
+    path = exported.paths.get("scann", exported.paths["stock"])
+    ids = run.tables.candidates[item].take(known).to_pylist()
+    inputs = {query: users.to_pylist(), "k": 10, "exclude": [ids]}
     start = time.perf_counter()
-    said = job.ask(path, {query: [user]})
-    item = run.tables.spec.candidate_id.name
-    console.print(f"  {query} = {user}  ({time.perf_counter() - start:.1f} s with loading)")
+    said = job.ask(path, inputs, "recommend")
+    seconds = time.perf_counter() - start
+    console.print(f"  {query} = {users[0]}, who knows {len(known)} items, among them")
+    console.print(titles(run, known[-3:]))
+    console.print(f"  is recommended ({seconds:.1f} s, the start of the process included)")
     table = Table(box=None, show_header=False)
-    texts = said.get("title", [[""] * len(said[item][0])])[0]
+    texts = said["title"][0] if "title" in said else [""] * len(said[item][0])
     for identity, text, score in zip(said[item][0], texts, said["score"][0], strict=True):
-        table.add_row(f"  {score:.3f}", str(identity), text)
+        table.add_row(f"  {score:6.3f}", str(identity), text)
     console.print(table)
 
 

@@ -32,14 +32,15 @@ def from_arrays(
     Args:
         arrays: Arrays of one length N by name, any further axes, of numbers or text.
         batch_size: Number of rows of a batch.
-        label: Name of the array that `fit` takes as `y`. Defaults to none.
+        label: Name of the array that `fit` takes as `y`; it stays among the others, since
+            positive ids are both. Defaults to none.
         shuffle: Whether to shuffle all rows, anew each epoch. Defaults to `False`.
         seed: Of the order. Defaults to 0.
         drop_remainder: Whether to leave out a last batch that is not full. Defaults to `False`.
         epoch: Ties the order to the epoch of `fit`; see `Epoch`. Defaults to a count of its own.
 
     Returns:
-        Dataset of dicts, or with `label` of (dict of the other arrays, label array).
+        Dataset of dicts, or with `label` of (dict, label array).
 
     Raises:
         ValueError: No rows, arrays of different lengths, or an unknown label.
@@ -64,7 +65,7 @@ def from_arrays(
 
     def batch(rows: tf.Tensor) -> Any:
         columns = {name: tf.gather(column, rows) for name, column in held.items()}
-        return columns if label is None else (columns, columns.pop(label))
+        return columns if label is None else (columns, columns[label])
 
     return _gathered(batch, num_rows, batch_size, shuffle, seed, drop_remainder, epoch)
 

@@ -110,7 +110,7 @@ def as_table(vectors: np.ndarray, similarity: str) -> np.ndarray:
     """
     table = vectors.T
     if similarity == "squared_l2":
-        table = np.concatenate([table, np.square(vectors).sum(1)[None]])
+        table = np.concatenate([table, np.square(vectors, dtype=np.float64).sum(1)[None]])
     return np.ascontiguousarray(table, np.float32)
 
 

@@ -64,10 +64,13 @@ class IdMap:
         if hasattr(ids, "graph") and not hasattr(ids, "numpy"):  # symbolic
             return self._graph_ids().positions(ids)
         rows = ids.numpy() if hasattr(ids, "numpy") else ids
-        array = as_ids("exclude", pad(rows, self.missing), empty=self.values.dtype)
+        try:
+            array = as_ids("exclude", pad(rows, self.missing), empty=self.values.dtype)
+        except ValueError:  # strings among integers
+            array = np.empty(0)
         if array.ndim != 2 or array.dtype != self.values.dtype:
             kind = "integers" if self.values.dtype == np.int64 else "strings"
-            raise ValueError(checks.expected("exclude", f"rows of ids, (batch, any), {kind}", rows))
+            raise ValueError(checks.expected("exclude", f"rows of {kind}, (batch, any)", rows))
         found = [self._positions.get(value, -1) for value in array.ravel().tolist()]
         return np.array(found, np.int32).reshape(array.shape)
 

@@ -4,6 +4,7 @@ import hashlib
 import logging
 from collections.abc import Mapping
 from dataclasses import asdict
+from functools import partial
 from typing import Any, Self
 
 import keras
@@ -16,6 +17,7 @@ from tfrecs.retrieval.base import Index, check_vectors
 from tfrecs.retrieval.exact import nearest
 from tfrecs.retrieval.scann_graph import (
     ScannModule,
+    Searcher,
     require_scann,
     scann_config,
     scann_ops,
@@ -92,7 +94,7 @@ class ScaNN(Index):
         self.reorder = reorder
         self.seed = seed
         self._plan: Plan | None = None
-        self._state: dict[str, Any] = {}
+        self._searcher: Searcher | None = None
         self._sample: np.ndarray | None = None
 
     @property
@@ -136,13 +138,10 @@ class ScaNN(Index):
         count = len(vectors)
         leaves = tuning.num_leaves(count) if count >= BRUTE_FORCE_BELOW else 1
         config = scann_config(vectors, leaves, self.similarity, self.k)
-        create = tf.function(
-            lambda x: scann_ops().scann_create_searcher(
-                x=x, scann_config=config, training_threads=1, shared_name=""
-            ),
-            autograph=False,
+        self._searcher = Searcher(
+            partial(scann_ops().scann_create_searcher, scann_config=config, training_threads=1),
+            tf.constant(vectors),
         )
-        self._hold(create, tf.constant(vectors))
         k = min(self.k, count)
         if leaves == 1:
             self._plan = Plan(count, 1, 1, count, k, 1.0)
@@ -152,10 +151,6 @@ class ScaNN(Index):
         else:
             self._plan = self._tune(vectors, leaves, k)
         logger.info("ScaNN index: %s", self._plan)
-
-    def _hold(self, create: Any, *args: Any) -> None:
-        """Keeps a searcher alive: it belongs to the traced function, and goes with it."""
-        self._state = {"create": create, "handle": create(*args)}
 
     def _tune(self, vectors: np.ndarray, leaves: int, k: int) -> Plan:
         """Measures recall on a sample of queries and chooses by it."""
@@ -184,14 +179,19 @@ class ScaNN(Index):
         return self._run(self.plan, queries, k, exclude_positions)
 
     def _run(self, plan: Plan, queries: Any, k: Any, exclude_positions: Any) -> tuple[Any, Any]:
-        handle = self._state["handle"]
         return search_scann(  # type: ignore[no-any-return]
-            handle, queries, k, exclude_positions, plan=plan, similarity=self.similarity
+            self._handle, queries, k, exclude_positions, plan=plan, similarity=self.similarity
         )
+
+    @property
+    def _handle(self) -> tf.Tensor:
+        if self._searcher is None:
+            raise ValueError("ScaNN has no candidates yet. Call `index(vectors, ids)` first.")
+        return self._searcher.handle
 
     def _tensors(self) -> list[tf.Tensor]:
         self._ids()
-        return list(scann_ops().scann_to_tensors(self._state["handle"]))
+        return list(scann_ops().scann_to_tensors(self._handle))
 
     def _arrays(self) -> Mapping[str, np.ndarray]:
         arrays = {}
@@ -214,7 +214,5 @@ class ScaNN(Index):
             else tf.constant(arrays[name])
             for name in STATE
         ]
-        restore = tf.function(
-            lambda *t: scann_ops().tensors_to_scann(t[8], *t[:8]), autograph=False
-        )
-        self._hold(restore, *tensors)
+        *state, dataset = tensors
+        self._searcher = Searcher(scann_ops().tensors_to_scann, dataset, *state)

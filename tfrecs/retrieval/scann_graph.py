@@ -4,6 +4,10 @@ import importlib
 import importlib.util
 import platform
 import sys
+import uuid
+import weakref
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -100,6 +104,29 @@ def scann_config(vectors: np.ndarray, num_leaves: int, similarity: str, k: int) 
         threshold = 0.2 * float(np.sqrt(np.square(vectors).sum(1).mean()))
     builder.score_ah(block, anisotropic_quantization_threshold=threshold)
     return str(builder.reorder(max(2 * k, 100)).create_config())
+
+
+class Searcher:
+    """A searcher in this process, gone when this object is.
+
+    ScaNN's operations keep a searcher under a name until someone destroys it; without a name
+    of its own a second searcher would be the first one again.
+
+    Args:
+        create: ScaNN's operation that makes it.
+        *args: What that operation takes.
+    """
+
+    def __init__(self, create: Callable[..., tf.Tensor], *args: tf.Tensor) -> None:
+        named = partial(create, shared_name=f"tfrecs-scann-{uuid.uuid4()}")
+        self.handle = tf.function(named, autograph=False)(*args)
+        weakref.finalize(self, destroy, self.handle).atexit = False
+
+
+def destroy(handle: tf.Tensor) -> None:
+    """Frees the searcher's memory, also when Python collects it while a graph is traced."""
+    with tf.init_scope():
+        tf.raw_ops.DestroyResourceOp(resource=handle, ignore_lookup_error=True)
 
 
 class ScannModule(tf.Module):

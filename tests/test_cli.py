@@ -48,11 +48,10 @@ def trained(own_tables):
     """A run trained on the own tables."""
     folder = own_tables / "run"
     events, items = own_tables / "events.parquet", own_tables / "items.csv"
+    arguments = ["train", "--events", events, "--items", items, "--output", folder]
+    arguments += ["--epochs", 30, "--batch-size", 60, "--embedding-dim", 16]
     with pytest.raises(SystemExit) as stop:
-        cli.main(
-            ["train", "--events", str(events), "--items", str(items), "--output", str(folder)]
-            + ["--epochs", "30", "--batch-size", "60", "--embedding-dim", "16"]
-        )
+        cli.main([str(argument) for argument in arguments])
     assert stop.value.code == 0
     return folder
 

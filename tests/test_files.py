@@ -3,12 +3,17 @@ import pytest
 from tfrecs.files import written_aside
 
 
+def write_half(target, error):
+    with written_aside(target) as aside:
+        aside.write_text("half")
+        raise error
+
+
 def test_a_file_is_replaced_only_when_the_block_succeeds(tmp_path):
     target = tmp_path / "a.txt"
     target.write_text("old")
-    with pytest.raises(KeyboardInterrupt), written_aside(target) as aside:
-        aside.write_text("half")
-        raise KeyboardInterrupt
+    with pytest.raises(KeyboardInterrupt):
+        write_half(target, KeyboardInterrupt())
     assert target.read_text() == "old"
     with written_aside(target) as aside:
         aside.write_text("new")
@@ -31,9 +36,8 @@ def test_a_folder_stays_when_the_disk_is_full(tmp_path):
     target = tmp_path / "run"
     target.mkdir()
     (target / "kept").write_text("")
-    with pytest.raises(OSError, match="No space left"), written_aside(target) as aside:
-        aside.mkdir()
-        raise OSError(28, "No space left on device")
+    with pytest.raises(OSError, match="No space left"):
+        write_half(target, OSError(28, "No space left on device"))
     assert [p.name for p in target.iterdir()] == ["kept"]
     assert [p.name for p in tmp_path.iterdir()] == ["run"]
 

@@ -23,8 +23,7 @@ import pyarrow.parquet as pq
 from tfrecs import checks, losses, models, optimizers
 from tfrecs.datasets import Tables
 from tfrecs.evaluation import Split
-from tfrecs.features import FeatureTransform, from_arrays
-from tfrecs.features.log_q import log_q
+from tfrecs.features import FeatureTransform, from_arrays, log_q
 from tfrecs.files import written_aside
 from tfrecs.spec import FeatureSpec
 

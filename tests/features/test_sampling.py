@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from tfrecs.features.log_q import log_q
+from tfrecs.features.sampling import log_q
 
 
 def test_the_share_of_each_candidate_is_counted():

@@ -51,7 +51,7 @@ def read_side(
     """
     ids = id_column(events, name, "the events")
     if path is None:
-        table = pa.table({name: pc.unique(ids.drop_null())})
+        table = pa.table({name: _known(ids)})
     else:
         table = _read_table(part, name, Path(path), notes)
         own = id_column(table, name, path)
@@ -90,6 +90,12 @@ def id_column(table: pa.Table, name: str, where: str | Path) -> pa.ChunkedArray:
     return columns.plain(ids)
 
 
+def _known(ids: pa.ChunkedArray) -> pa.Array:
+    """Returns the distinct ids, none missing."""
+    found = pc.unique(ids.drop_null())
+    return found.filter(pc.not_equal(found, "" if columns.is_text(ids.type) else -1))
+
+
 def _read_table(part: str, name: str, path: Path, notes: list[str]) -> pa.Table:
     """Reads the file, its id column named as in the events."""
     table = read_file(path)
@@ -110,7 +116,7 @@ def _completed(
     part: str, table: pa.Table, name: str, ids: pa.ChunkedArray, path: Path, notes: list[str]
 ) -> pa.Table:
     """Adds rows of nulls for the ids that only events have."""
-    used = pc.unique(ids.drop_null())
+    used = _known(ids)
     unknown = used.filter(pa.array(columns.positions(used, table[name]) < 0))
     if len(unknown) == 0:
         return table

@@ -135,10 +135,12 @@ class _Source:
         names = [layout.name for layout in self.layouts]
         text = [layout.name for layout in self.layouts if layout.is_text and not layout.lists]
         try:
-            with pq.ParquetFile(path, read_dictionary=text) as opened:
+            with pq.ParquetFile(
+                path, read_dictionary=text, page_checksum_verification=True
+            ) as opened:
                 table = opened.read_row_group(group, names, use_threads=False)
         except (pa.ArrowInvalid, OSError) as error:
-            raise ValueError(f"{path}, row group {group}, is damaged: {error}") from error
+            raise ValueError(f"{path}, row group {group}, cannot be read: {error}") from error
         return table.select(names)
 
 

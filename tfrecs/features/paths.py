@@ -12,7 +12,7 @@ def found_paths(paths: str | Path | Iterable[str | Path], extension: str) -> lis
 
     Args:
         paths: A file, a folder, a pattern with `*`, `?` or `[]`, or several of these.
-        extension: Of the files of a folder, as ".parquet", with anything behind it.
+        extension: Of the files of a folder, as ".parquet"; its shards, named with more behind it, too.
 
     Raises:
         FileNotFoundError: A file is not there, or a folder or a pattern has none.
@@ -46,4 +46,6 @@ def found_paths(paths: str | Path | Iterable[str | Path], extension: str) -> lis
 
 
 def _has(path: Path, extension: str) -> bool:
-    return extension in path.suffixes and not path.name.startswith(".")
+    """Returns whether a file is a table or a shard of one: a.tfrecord-00000-of-00002."""
+    name = path.name
+    return (name.endswith(extension) or f"{extension}-" in name) and not name.startswith(".")

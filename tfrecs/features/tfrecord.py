@@ -187,6 +187,8 @@ def _mixed(names: list[str], seeds: tf.Tensor) -> tf.data.Dataset:
     blocks = (
         tf.data.Dataset.range(len(names))
         .map(name_of)
-        .interleave(records, cycle_length=min(_FILES, len(names)), deterministic=True)
+        .interleave(
+            records, cycle_length=min(_FILES, len(names)), num_parallel_calls=2, deterministic=True
+        )
     )
     return blocks.rebatch(_POOL).enumerate().map(mix)

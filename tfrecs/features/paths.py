@@ -12,7 +12,7 @@ def found_paths(paths: str | Path | Iterable[str | Path], extension: str) -> lis
 
     Args:
         paths: A file, a folder, a pattern with `*`, `?` or `[]`, or several of these.
-        extension: Of the files of a folder, as ".parquet"; its shards, named with more behind it, too.
+        extension: Of the files of a folder, as ".parquet"; shards such as `a.parquet-0` count.
 
     Raises:
         FileNotFoundError: A file is not there, or a folder or a pattern has none.

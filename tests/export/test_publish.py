@@ -259,6 +259,7 @@ def test_a_file_in_place_of_the_directory_is_an_error(export_small, tmp_path):
         export_small(tmp_path / "models")
 
 
+@pytest.mark.slow
 def test_a_killed_export_leaves_nothing_that_a_server_would_take(small, tmp_path, caplog):
     queries = "pa.table({'user': [10, 20, 30]})"
     program = f"""

@@ -83,8 +83,8 @@ class MatrixFactorization(Retriever):
                 dtype=self.dtype_policy,
             )
             for offset, (side, feature) in enumerate(sides.items())
-            # products of two rows start with a standard deviation of about 0.01 sqrt(64) = 0.08
-            for name, dim, stddev in (("factors", embedding_dim, 0.1), ("bias", 1, 0.0))
+            # small, so that the biases are learned first: products start below 0.01 of a rating
+            for name, dim, stddev in (("factors", embedding_dim, 0.02), ("bias", 1, 0.0))
         }
         self.query_factors = tables["query_factors"]
         self.query_bias = tables["query_bias"]

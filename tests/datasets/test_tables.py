@@ -85,10 +85,12 @@ def ids():
     return FeatureSpec(tuple(f for f in FEATURES if getattr(f, "is_id", False)))
 
 
-def test_times_of_other_units_are_described_in_dates():
+def test_arrow_times_are_described_in_dates_and_must_have_the_unit_of_their_feature():
     times = [datetime.datetime(2020, 5, 17, 8, 30)] * 3
-    milliseconds = pa.array(times, pa.timestamp("ms"))
-    assert world(events={"time": milliseconds}).describe()["time"].startswith("2020-05-17 08:30")
+    seconds = pa.array(times, pa.timestamp("s"))
+    assert world(events={"time": seconds}).describe()["time"].startswith("2020-05-17 08:30")
+    with pytest.raises(ValueError, match=r"timestamps of unit 's'.*Received: timestamp\[ms\]"):
+        world(events={"time": pa.array(times, pa.timestamp("ms"))})
 
 
 def test_a_time_beyond_the_calendar_is_described_as_it_is():

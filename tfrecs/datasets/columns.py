@@ -48,7 +48,9 @@ def _wanted(feature: Feature, kind: pa.DataType) -> tuple[str, bool]:
     if isinstance(feature, Numeric | Vector | Sequence):
         numbers = (pa.types.is_integer, pa.types.is_floating, pa.types.is_boolean)
         return "numbers", any(fits(kind) for fits in numbers)
-    return "integers or timestamps", pa.types.is_integer(kind) or pa.types.is_timestamp(kind)
+    unit = getattr(feature, "unit", "s")
+    fits = pa.types.is_timestamp(kind) and kind.unit == unit
+    return f"integers or timestamps of unit {unit!r}", pa.types.is_integer(kind) or fits
 
 
 def check_values(

@@ -95,7 +95,8 @@ def feature_layer(table: pa.Table, rounds: int) -> list[dict[str, Any]]:
     drain(few_raw)
 
     def space() -> Any:
-        features = {f"c{size}": keras.utils.FeatureSpace.string_categorical() for size in SIZES}
+        categorical = keras.utils.FeatureSpace.string_categorical
+        features = {f"c{size}": categorical(output_mode="int") for size in SIZES}
         features |= {name: keras.utils.FeatureSpace.float_normalized() for name in NUMBERS}
         adapted = keras.utils.FeatureSpace(features, output_mode="dict")
         adapted.adapt(few_raw)

@@ -227,7 +227,9 @@ def test_an_export_that_does_not_load_is_not_published(export_small, monkeypatch
         os.truncate(Path(path) / "variables/variables.data-00000-of-00001", 10)
 
     monkeypatch.setattr(tf.saved_model, "save", truncated)
-    with pytest.raises(RuntimeError, match="does not answer in a process of its own: error: "):
+    with pytest.raises(
+        RuntimeError, match=r"does not answer in a process of its own \(exit code 2\): error: "
+    ):
         export_small(check=True)
     assert visible(tmp_path) == []
 

@@ -30,8 +30,11 @@ def ask(path: Path, requests: Sequence[Request]) -> list[dict[str, Any]]:
         command = [sys.executable, str(SESSION), str(path), "--requests", str(file)]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
-        said = done.stderr.strip().splitlines()[-1:] or [f"exit code {done.returncode}"]
-        raise RuntimeError(f"The SavedModel does not answer in a process of its own: {said[0]}")
+        said = (done.stderr.strip().splitlines() or ["no message"])[-1]
+        raise RuntimeError(
+            "The SavedModel does not answer in a process of its own "
+            f"(exit code {done.returncode}): {said}"
+        )
     answers: list[dict[str, Any]] = json.loads(done.stdout)
     return answers
 

@@ -249,9 +249,6 @@ def write(cache: Path) -> None:
     """Gathers the measurements into results/retrieval.json."""
     rows: list[dict[str, Any]] = []
     for data in DATA:
-        facts = json.loads((cache / data / "facts.json").read_text())
-        for name, fact in facts.items():
-            rows.append(common.row(data, "1 thread", name, "build_s", fact["build_s"], unit="s"))
         for path in sorted((cache / data).glob("measured-*.json")):
             way = path.stem.removeprefix("measured-")
             measured = json.loads(path.read_text())

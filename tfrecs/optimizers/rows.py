@@ -92,4 +92,6 @@ def _without_duplicates(gradient: Tensor) -> Tensor:
 
 
 def _tf_variable(variable: Any) -> Any:
-    return variable.value if isinstance(variable, keras.Variable) else variable
+    value = variable.value if isinstance(variable, keras.Variable) else variable
+    # under tf.distribute, the copy of the replica that is being updated
+    return value._get() if hasattr(value, "_get") else value

@@ -206,6 +206,8 @@ def train(
                 f"Try --learning-rate {options.learning_rate / 10:g}.",
             )
         )
+    if options.model == "two_tower":
+        model.set_unknown_query(arrays[query_id])
     run = Run(
         folder=Path(folder),
         dataset=tables.name,

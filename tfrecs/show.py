@@ -139,7 +139,7 @@ def recommend(
     scores, positions = recommender.recommend(queries, k, seen)
     known = set(column.to_pylist())
     for user, row, best in zip(queries[name].to_pylist(), scores, positions, strict=True):
-        note = "" if user in known else "  (unknown user: the answer is the same for all of them)"
+        note = "" if user in known else "  (unknown user: what most users like)"
         console.print(f"[bold]{user}[/]{note}")
         console.print(titles(run, best[best >= 0], row[best >= 0]))
 

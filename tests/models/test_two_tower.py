@@ -25,6 +25,12 @@ CASES = [
         loss=lambda: InBatch(Softmax()),
         label="item_id",
     ),
+    ModelCase(
+        "two_tower_uniform",
+        build=lambda spec: TwoTower(spec, embedding_dim=8, negatives="uniform", num_negatives=4),
+        loss=lambda: Sampled(BPR()),
+        label="item_id",
+    ),
 ]
 
 
@@ -162,3 +168,25 @@ def test_the_same_seed_gives_the_same_weights_after_training():
 
     for first, second in zip(train(), train(), strict=True):
         np.testing.assert_array_equal(first, second)
+
+
+def test_an_unknown_query_gets_the_mean_of_the_known_ones():
+    model = known()
+    model.set_unknown_query(np.array([2, 3, 3, 0]))
+    # (1 (1, 2) + 2 (3, 4)) / 3; the padding id does not count
+    np.testing.assert_allclose(
+        model.query({"user_id": np.array([1])}), [[7 / 3, 10 / 3]], rtol=1e-6
+    )
+    np.testing.assert_allclose(model.query({"user_id": np.array([0, 2])}), [[0, 0], [1, 2]])
+
+
+def test_an_unknown_query_gets_the_mean_direction_with_a_temperature():
+    model = known(temperature=1.0)
+    model.set_unknown_query(np.array([3, 4]))
+    direction = np.array([0.6, 0.8 + 1]) / np.hypot(0.6, 1.8)
+    np.testing.assert_allclose(model.query({"user_id": np.array([1])}), [direction], rtol=1e-6)
+
+
+def test_an_unknown_query_needs_known_ones():
+    with pytest.raises(ValueError, match="`ids` must be with a known one"):
+        known().set_unknown_query(np.array([0, 1]))

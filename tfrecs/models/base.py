@@ -6,6 +6,7 @@ from typing import Any, Self
 
 import keras
 import numpy as np
+from keras import ops
 
 from tfrecs import checks
 from tfrecs.spec import FeatureSpec
@@ -56,6 +57,25 @@ class RecModel(keras.Model):
         """Builds a model of the same arguments, with fresh weights."""
         del custom_objects  # nothing in the config but primitives
         return cls(**{name: _restored(value) for name, value in config.items()})
+
+    def save_own_variables(self, store: Any) -> None:
+        """Saves what Keras saves, and how far the seed generators are, which Keras leaves out."""
+        super().save_own_variables(store)
+        for number, state in enumerate(self._seed_states()):
+            store[f"seed_{number}"] = ops.convert_to_numpy(state)
+
+    def load_own_variables(self, store: Any) -> None:
+        """Takes back what `save_own_variables` saved, so that training resumes where it was."""
+        own = {name: store[name] for name in store.keys() if not name.startswith("seed_")}  # noqa: SIM118
+        super().load_own_variables(own)
+        for number, state in enumerate(self._seed_states()):
+            state.assign(store[f"seed_{number}"])
+
+    def _seed_states(self) -> list[Any]:
+        states = (
+            v for v in self.non_trainable_variables if v.path.endswith("seed_generator_state")
+        )
+        return list(states)
 
 
 class Ranker(RecModel):

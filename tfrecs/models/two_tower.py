@@ -3,12 +3,13 @@
 from typing import Any, Literal
 
 import keras
+import numpy as np
 from keras import ops
 
 from tfrecs import checks, scoring
 from tfrecs.layers import id_embedding, mask_accidental_hits, sample_uniform
 from tfrecs.models.base import Batch, Retriever, Tensor
-from tfrecs.spec import NUM_RESERVED_IDS, FeatureSpec
+from tfrecs.spec import NUM_RESERVED_IDS, UNKNOWN_ID, FeatureSpec
 
 
 class TwoTower(Retriever):
@@ -147,6 +148,33 @@ class TwoTower(Retriever):
     def score(self, query: Tensor, candidate: Tensor) -> Tensor:
         """Returns dot products `(B, C)`."""
         return scoring.dot(query, candidate)
+
+    def set_unknown_query(self, ids: Tensor) -> None:
+        """Gives an unknown query the mean of known ones, so that it gets what most like.
+
+        `p_unknown = mean of p_u`, or with a temperature of `p_u / |p_u|`
+
+        Before, an unknown query scores every candidate 0. Call it after training; missing ids
+        (padding) are left as they are.
+
+        Args:
+            ids: Int ids `(N,)` of the queries to average, one an event to weigh the active ones
+                more, as the training events have them.
+
+        Raises:
+            ValueError: If none of `ids` is known.
+        """
+        ids, counts = np.unique(ops.convert_to_numpy(ids), return_counts=True)
+        known = ids >= NUM_RESERVED_IDS
+        if not known.any():
+            raise ValueError(checks.expected("ids", "with a known one among them", ids.tolist()))
+        table = self.query_embedding.embeddings
+        p = ops.take(table.value, ids[known], axis=0)  # (M, D)
+        if self.temperature is not None:
+            p = ops.normalize(p, axis=-1)
+        weights = ops.cast(counts[known, None] / counts[known].sum(), p.dtype)
+        mean = ops.sum(p * weights, axis=0, keepdims=True)
+        table.assign(ops.concatenate([table[:UNKNOWN_ID], mean, table[UNKNOWN_ID + 1 :]]))
 
     def _log_q(self, batch: Batch) -> Tensor:
         key = f"{self.candidate_name}_log_q"

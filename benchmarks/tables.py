@@ -39,7 +39,8 @@ def table(subject: str) -> str:
         cells = (row["data"], row["protocol"], row["model"], row["metric"], value, against)
         lines.append("| " + " | ".join(cells) + " |")
     versions = ", ".join(f"{name} {v}" for name, v in document["versions"].items())
-    lines += ["", f"`{document['command']}`, {document['date']}, {document['machine']}; {versions}."]
+    made = f"`{document['command']}`, {document['date']}, {document['machine']}; {versions}."
+    lines += ["", made]
     return "\n".join(lines) + "\n"
 
 
@@ -51,7 +52,7 @@ def rewritten(text: str) -> str:
 def main() -> None:
     """Rewrites the documents, or with --check tells which are out of date."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--check", action="store_true", help="change nothing; fail when out of date")
+    parser.add_argument("--check", action="store_true", help="fail when out of date")
     check = parser.parse_args().check
     stale = []
     for path in [ROOT / "README.md", *sorted((ROOT / "docs").glob("**/*.md"))]:

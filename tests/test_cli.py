@@ -136,7 +136,6 @@ def test_export_answers_from_another_process(trained, capsys):
         (["train", "--events", "missing.csv"], "missing.csv"),
         (["train", "--protocol", "tomorrow"], "`protocol` must be one of"),
         (["evaluate", "no-such-run"], "Train one: tfrecs train"),
-        (["train", "--model", "matrix_factorization"], "--label-column"),
     ],
 )
 def test_bad_input_ends_with_a_message_and_no_traceback(arguments, said, capsys, tmp_path):
@@ -154,6 +153,13 @@ def test_a_wrong_column_name_lists_the_columns(own_tables, capsys):
     code, _, err = run(arguments, capsys)
     assert code == 1
     assert "userId" in err
+
+
+def test_a_model_of_ratings_needs_their_column(own_tables, capsys, tmp_path):
+    arguments = ["train", "--events", own_tables / "events.parquet", "--output", tmp_path / "run"]
+    code, _, err = run([*arguments, "--model", "matrix_factorization"], capsys)
+    assert code == 1
+    assert "--label-column" in err
 
 
 def test_a_usage_error_exits_with_2(capsys):

@@ -54,7 +54,8 @@ def test_no_file_and_no_function_is_too_long(path):
     assert text.count("\n") <= 300
     for node in ast.walk(ast.parse(text)):
         if isinstance(node, ast.FunctionDef):
-            assert node.end_lineno - node.lineno < 60, node.name
+            docstring = node.body[0].end_lineno if ast.get_docstring(node) else node.lineno
+            assert node.end_lineno - docstring <= 60, node.name
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=lambda p: str(p.relative_to(ROOT)))

@@ -21,6 +21,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     add_completion=False,
 )
+STOPPED = 130  # the shell's code for Ctrl-C
 console = Console()
 errors = Console(stderr=True)
 
@@ -264,35 +265,28 @@ def main(arguments: list[str] | None = None) -> None:
     """Runs the command line; bad input ends with a message and exit code 1, without a traceback."""
     arguments = sys.argv[1:] if arguments is None else arguments
     debug = "--debug" in arguments
-    arguments = [argument for argument in arguments if argument != "--debug"]
     try:
-        code = app(arguments, standalone_mode=False)
-    except KeyboardInterrupt:
-        errors.print("\n[bold]Stopped.[/] Nothing half-written is left.")
-        code = 130
-    except typer.Exit as stop:
-        code = stop.exit_code
+        code = app([a for a in arguments if a != "--debug"], standalone_mode=False)
+    except (KeyboardInterrupt, typer.Abort):
+        code = STOPPED
     except Exception as error:
         code = _fail(error, debug)
+    if code == STOPPED:
+        errors.print("\n[bold]Stopped.[/] Nothing half-written is left.")
     sys.exit(code if isinstance(code, int) else 0)
 
 
 def _fail(error: Exception, debug: bool) -> int:
-    import click
-
-    if isinstance(error, click.exceptions.Abort):
-        errors.print("\n[bold]Stopped.[/] Nothing half-written is left.")
-        return 130
-    if isinstance(error, click.ClickException):
+    if hasattr(error, "show") and hasattr(error, "exit_code"):  # of the command line's grammar
         error.show()
-        return error.exit_code
+        return int(error.exit_code)
     if debug:
         errors.print_exception()
         return 1
-    known = isinstance(error, (ValueError, OSError, KeyError, ImportError, RuntimeError))
+    known = isinstance(error, (ValueError, TypeError, OSError, KeyError, ImportError, RuntimeError))
     text = error.args[0] if isinstance(error, KeyError) and error.args else error
-    errors.print(f"[bold red]Error:[/] {type(error).__name__ + ': ' if not known else ''}", end="")
-    errors.print(str(text), markup=False, highlight=False)
+    errors.print("[bold red]Error:[/] ", end="")
+    errors.print(f"{'' if known else type(error).__name__ + ': '}{text}", markup=False)
     if not known:
         errors.print("This is a defect of tfrecs. Add --debug for the traceback.")
     return 1

@@ -39,7 +39,11 @@ def test_a_candidate_that_is_the_positive_scores_least(dtype, masked):
 # What is written here because keras-rs 0.4 lacks it: these fail the day keras-rs has it.
 
 
-@pytest.mark.xfail(raises=AssertionError, strict=True, reason="keras-rs 0.4 adds 1e-40 to a hit instead of lowering it")
+@pytest.mark.xfail(
+    raises=AssertionError,
+    strict=True,
+    reason="keras-rs 0.4 adds 1e-40 to a hit instead of lowering it",
+)
 def test_keras_rs_removes_accidental_hits():
     labels = np.eye(3, dtype="float32")
     logits = np.array([[1.0, 2.0, 3.0]] * 3, "float32")
@@ -48,7 +52,11 @@ def test_keras_rs_removes_accidental_hits():
     assert masked[0, 1] < -1e9
 
 
-@pytest.mark.xfail(raises=AssertionError, strict=True, reason="keras-rs 0.4 keeps candidate ids as int32, which wrap")
+@pytest.mark.xfail(
+    raises=AssertionError,
+    strict=True,
+    reason="keras-rs 0.4 keeps candidate ids as int32, which wrap",
+)
 def test_keras_rs_retrieves_int64_ids():
     ids = 2**40 + np.arange(3)
     layer = keras_rs.layers.BruteForceRetrieval(

@@ -7,7 +7,7 @@ import pytest
 import tensorflow as tf
 
 from tfrecs import retrieval
-from tfrecs.retrieval import Exact, ScaNN, build, recall_at_k, scann_graph
+from tfrecs.retrieval import Exact, ScaNN, build, recall_at_k, scann_ops
 
 COUNT = 6_000
 IDS = np.array([f"item {place}" for place in range(COUNT)], object)
@@ -175,7 +175,7 @@ def test_where_scann_cannot_run_build_says_so_and_is_exact(clusters, monkeypatch
 
 
 def test_scann_not_installed(monkeypatch):
-    monkeypatch.setattr(scann_graph.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(scann_ops.importlib.util, "find_spec", lambda name: None)
     with pytest.raises(ImportError, match=r"ScaNN is not installed\. Run `pip install scann"):
         ScaNN()
     with pytest.raises(ImportError, match="ScaNN is not installed"):
@@ -186,9 +186,9 @@ def test_scann_that_does_not_load(monkeypatch):
     def fail(name):
         raise ImportError("undefined symbol")
 
-    monkeypatch.setattr(scann_graph.importlib, "import_module", fail)
+    monkeypatch.setattr(scann_ops.importlib, "import_module", fail)
     with pytest.raises(ImportError, match=r"does not load with TensorFlow.*undefined symbol"):
-        scann_graph.scann_ops()
+        scann_ops.scann_ops()
 
 
 def test_the_op_library_is_there():

@@ -4,11 +4,12 @@ import logging
 import os
 from typing import Any
 
+from tfrecs import checks
 from tfrecs.retrieval import storage
 from tfrecs.retrieval.base import Index
 from tfrecs.retrieval.exact import Exact
 from tfrecs.retrieval.scann import ScaNN
-from tfrecs.retrieval.scann_graph import why_not
+from tfrecs.retrieval.scann_ops import why_not
 
 logger = logging.getLogger("tfrecs")
 
@@ -43,6 +44,9 @@ def build(
     Returns:
         A filled index.
 
+    Raises:
+        ValueError: `recall` is not above 0 and at most 1, or an argument does not fit an index.
+
     Example:
 
     >>> import numpy as np
@@ -52,6 +56,8 @@ def build(
     """
     count = len(vectors)
     k = max(1, min(k, count))
+    if not 0 < recall <= 1:
+        raise ValueError(checks.expected("recall", "above 0 and at most 1", recall))
     if recall < 1 and count >= EXACT_BELOW:
         reason = why_not()
         if reason is None:

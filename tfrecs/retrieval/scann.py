@@ -15,14 +15,8 @@ from tfrecs import checks
 from tfrecs.retrieval import tuning
 from tfrecs.retrieval.base import Index, check_vectors
 from tfrecs.retrieval.exact import nearest
-from tfrecs.retrieval.scann_graph import (
-    ScannModule,
-    Searcher,
-    require_scann,
-    scann_config,
-    scann_ops,
-    search_scann,
-)
+from tfrecs.retrieval.scann_graph import ScannModule, Searcher, scann_config, search_scann
+from tfrecs.retrieval.scann_ops import require_scann, scann_ops
 from tfrecs.retrieval.tuning import Plan
 
 logger = logging.getLogger("tfrecs")

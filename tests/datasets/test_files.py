@@ -180,7 +180,7 @@ def test_times_become_integers_of_a_unit(tmp_path, cells, unit, expected):
 
 
 BAD_EVENTS = [
-    ("user,thing\na,x\n", {}, r"No column of .*e\.csv looks like the item id.*'thing'.*item='...'"),
+    ("user,thing\na,x\n", {}, r"e\.csv looks like the item id.*thing \(string\).*item='...'"),
     (
         "user,item\na,x\n",
         {"time": "tiem"},
@@ -210,11 +210,11 @@ BAD_EVENTS = [
         {"time": "at"},
         "`time` must be .*; 'at' is not. Received: 'bool'",
     ),
-    ("user,item\n1.5,x\n", {}, "'user' of the events must hold ids"),
+    ("user,item\n1.5,x\n", {}, r"'user' of .*e\.csv must hold ids"),
     (
         "user,item\ntrue,x\n",
         {"user": "user"},
-        "'user' of the events must hold ids, text or integers. Received: bool",
+        r"'user' of .*e\.csv must hold ids, text or integers. Received: bool",
     ),
     (b"user,item\na,x\nb,caf\xe9\n", {}, r"e\.csv must be UTF-8.*in column 'item', row 1"),
 ]

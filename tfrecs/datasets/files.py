@@ -83,16 +83,18 @@ def read_tables(
     rows = read_file(events)
     named = dict(zip(_PARTS, (user, item, time, label), strict=True))
     found = {part: _column(part, name, rows, Path(events)) for part, name in named.items()}
-    if found["user"] == found["item"]:
-        raise ValueError(checks.expected("item", "another column than the user id", found["item"]))
-    notes: list[str] = []
-    query = sides.read_side("user", str(found["user"]), rows, users, notes)
-    candidate = sides.read_side("item", str(found["item"]), rows, items, notes)
+    _check_apart(found)
+    notes = [*guess.unfit_notes(found, rows)]
+    query = sides.read_side("user", str(found["user"]), rows, events, users, notes)
+    candidate = sides.read_side("item", str(found["item"]), rows, events, items, notes)
     query, candidate = sides.renamed_apart(query, candidate, notes)
     for side in (query, candidate):
         ids = sides.id_column(rows, side.name, Path(events)).cast(side.table[side.name].type)
         rows = rows.set_column(rows.column_names.index(side.name), side.name, ids)
-    rows, context = _event_features(rows, found, query, candidate, notes)
+    try:
+        rows, context = _event_features(rows, found, query, candidate, notes)
+    except (ValueError, pa.ArrowInvalid) as error:
+        raise ValueError(f"{error} (`events` is {events}; rows count from 0.)") from error
     spec = FeatureSpec((*query.features, *candidate.features, *context))
     positive = pc.field(found["label"]) > 0 if found["label"] else None
     for note in notes:
@@ -118,11 +120,22 @@ def _column(part: str, name: str | None, rows: pa.Table, path: Path) -> str | No
         return name
     found = guess.find_column(part, rows)
     if found is None and part in ("user", "item"):
+        columns_told = ", ".join(f"{field.name} ({field.type})" for field in rows.schema)
         raise ValueError(
-            f"No column of {path} looks like the {part} id. Columns: {rows.column_names}. "
-            f"Name it: {part}='...' (--{part}-column on the command line)."
+            f"No column of {path} looks like the {part} id, of text or integers. Columns: "
+            f"{columns_told}. Name it: {part}='...' (--{part}-column on the command line)."
         )
     return found
+
+
+def _check_apart(found: dict[str, str | None]) -> None:
+    """Raises ValueError where one column plays two parts."""
+    parts: dict[str, str] = {}
+    for part, column in found.items():
+        if column is not None and parts.setdefault(column, part) != part:
+            other = f"{parts[column]} id" if parts[column] in ("user", "item") else parts[column]
+            expectation = f"another column than the {other}"
+            raise ValueError(checks.expected(part, expectation, column))
 
 
 def _event_features(
@@ -164,9 +177,25 @@ def _labels(column: pa.ChunkedArray, name: str) -> pa.ChunkedArray:
         column = column.cast(pa.uint8())
     elif not (pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind)):
         raise ValueError(
-            checks.expected("label", f"a column of numbers; {name!r} is not", str(kind))
+            checks.expected(
+                "label",
+                f"a column of numbers; {name!r} is not",
+                str(kind),
+                guess.first_text(column),
+            )
         )
     return column.cast(pa.float32(), safe=False)
+
+
+def _check_int64(column: pa.ChunkedArray, name: str) -> None:
+    wrong = pc.greater(pc.abs(column), 9.2e18)
+    row = pc.index(wrong, True).as_py()
+    if row >= 0:
+        raise ValueError(
+            f"Column `{name}` of `events` must hold times whose size an int64 can hold. Received: "
+            f"{column[row].as_py():g} in row {row} ({pc.sum(wrong).as_py()} such values). "
+            "Drop those rows."
+        )
 
 
 def _times(column: pa.ChunkedArray, name: str) -> tuple[pa.ChunkedArray, Any]:
@@ -176,13 +205,15 @@ def _times(column: pa.ChunkedArray, name: str) -> tuple[pa.ChunkedArray, Any]:
             column = column.cast(pa.timestamp("s"))
         except pa.ArrowInvalid as error:
             expectation = f"a column of numbers or dates such as 2020-01-31 12:00; {name!r} is not"
-            raise ValueError(checks.expected("time", expectation, str(error))) from error
+            told = guess.first_text(column)
+            raise ValueError(checks.expected("time", expectation, str(error), told)) from error
     if pa.types.is_date(column.type):
         column = column.cast(pa.timestamp("s"))
     if pa.types.is_timestamp(column.type):
         return column.cast(pa.int64()), column.type.unit
     if pa.types.is_floating(column.type):
         columns.check_values("events", column, Timestamp(name, "time"), required=True)
+        _check_int64(column, name)
         column = pc.floor(column)
     if not (pa.types.is_integer(column.type) or pa.types.is_floating(column.type)):
         raise ValueError(

@@ -66,6 +66,35 @@ def find_column(part: str, table: pa.Table) -> str | None:
     return None
 
 
+def unfit_notes(found: dict[str, str | None], table: pa.Table) -> list[str]:
+    """Returns a sentence for each part without a column, where one has the name but not the type.
+
+    Example:
+
+    >>> unfit_notes({"time": None}, pa.table({"date": ["1 May", "soon"]}))
+    ["'date' is not taken for the time: it holds string. The first is '1 May' in row 0."]
+    """
+    notes = []
+    for part, taken in found.items():
+        for name in table.column_names if taken is None else []:
+            if _plain(name) in _NAMES[part] and name not in found.values():
+                told = first_text(table[name])
+                kind = table[name].type
+                notes.append(
+                    f"{name!r} is not taken for the {part}: it holds {kind}. {told}".strip()
+                )
+    return notes
+
+
+def first_text(column: pa.ChunkedArray) -> str:
+    """Returns a sentence on the first value of text that is no number, with its row; or ""."""
+    if not is_text(column.type):
+        return ""
+    number = pc.match_substring_regex(column.cast(pa.string()), r"^\s*[-+0-9.eE]*\s*$")
+    row = pc.index(pc.fill_null(number, True), False).as_py()
+    return f"The first is {column[row].as_py()!r} in row {row}." if row >= 0 else ""
+
+
 def find_title(table: pa.Table) -> str | None:
     """Returns the column of text that people know an item by, or `None`."""
     plain: dict[str, str] = {_plain(name): name for name in table.column_names}

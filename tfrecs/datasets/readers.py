@@ -1,5 +1,6 @@
 """Table files of four formats as Arrow, with errors that name the file and the line."""
 
+import codecs
 import gzip
 import io
 import json
@@ -24,6 +25,9 @@ FORMATS = {
     ".ndjson": "JSON lines",
     ".json": "JSON lines",
 }
+
+
+_CONVERT = "Convert the file: iconv -f latin1 -t utf-8 OLD > NEW."
 
 
 def read_file(path: str | Path) -> pa.Table:
@@ -53,6 +57,8 @@ def read_file(path: str | Path) -> pa.Table:
     [{'item': 'lamp', 'price': 20}]
     """
     path = Path(path)
+    if path.is_dir():
+        raise IsADirectoryError(f"{path} must be a file. Received: a folder. Name a file in it.")
     suffixes = [suffix.lower() for suffix in path.suffixes]
     suffix = (
         suffixes[-2] if suffixes[-1:] == [".gz"] and len(suffixes) > 1 else "".join(suffixes[-1:])
@@ -72,6 +78,12 @@ def read_file(path: str | Path) -> pa.Table:
         table = _read_json(path, read_bytes(path))
     if table.num_rows == 0:
         raise ValueError(f"{path} has no rows.")
+    twice = {name for name in table.column_names if table.column_names.count(name) > 1}
+    if twice:
+        raise ValueError(
+            f"{path} must name each column once. Received: {', '.join(sorted(twice))} more than "
+            "once. Rename or drop one of them."
+        )
     _check_utf8(path, table)
     return table
 
@@ -94,7 +106,9 @@ def read_bytes(path: Path) -> bytes:
     try:
         return gzip.decompress(path.read_bytes())
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise ValueError(f"{path} is truncated or not gzip: {error}.") from error
+        raise ValueError(
+            f"{path} is truncated or not gzip: {error}. Copy it again, or compress it again."
+        ) from error
 
 
 def read_delimited(
@@ -127,8 +141,7 @@ def read_delimited(
         options = pa.csv.ReadOptions(use_threads=threads, column_names=names)
         return pa.csv.read_csv(io.BytesIO(data), options, parse, convert)
 
-    if not data.strip():
-        raise ValueError(f"{path} is empty.")
+    _check_text(path, data)
     try:
         return read(threads=True)
     except pa.ArrowInvalid:
@@ -139,9 +152,26 @@ def read_delimited(
             raise ValueError(f"{path} is malformed: {told}.") from error
 
 
-def _read_json(path: Path, data: bytes) -> pa.Table:
+def _check_text(path: Path, data: bytes) -> None:
+    """Raises ValueError unless the file holds text, the first line of it UTF-8."""
     if not data.strip():
         raise ValueError(f"{path} is empty.")
+    if data[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
+        told = "Received: UTF-16. Convert the file: iconv -f utf-16 -t utf-8 OLD > NEW."
+        raise ValueError(f"{path} must be UTF-8. {told}")
+    if data[:4] == b"PAR1":
+        raise ValueError(f"{path} must be text. Received: Parquet. Rename the file to .parquet.")
+    line = data.split(b"\n", 1)[0]
+    try:
+        line.decode()
+    except UnicodeDecodeError:
+        raise ValueError(
+            f"{path} must be UTF-8. Received: {checks.received(line)} in line 1. {_CONVERT}"
+        ) from None
+
+
+def _read_json(path: Path, data: bytes) -> pa.Table:
+    _check_text(path, data)
     options = pa.json.ReadOptions(block_size=max(1 << 20, len(data) // 16))
     try:
         return pa.json.read_json(io.BytesIO(data), options)
@@ -162,7 +192,10 @@ def _json_fault(data: bytes) -> str:
         except json.JSONDecodeError as error:
             return f"line {number}, column {error.colno}: {error.msg}"
         if not isinstance(fields, dict):
-            return f"line {number} is not an object in braces"
+            return (
+                f"line {number} is not an object in braces. Write one object a line: "
+                "jq -c '.[]' OLD > NEW"
+            )
         for name, value in fields.items():
             kind = {"int": "number", "float": "number"}.get(
                 type(value).__name__, type(value).__name__
@@ -180,7 +213,9 @@ def _read_parquet(path: Path) -> pa.Table:
     except FileNotFoundError:
         raise
     except (pa.ArrowInvalid, OSError) as error:
-        raise ValueError(f"{path} is truncated or not Parquet: {error}") from error
+        raise ValueError(
+            f"{path} is truncated or not Parquet: {error}. Copy it again, or write it again."
+        ) from error
 
 
 def _check_utf8(path: Path, table: pa.Table) -> None:
@@ -205,6 +240,5 @@ def _check_utf8(path: Path, table: pa.Table) -> None:
             except UnicodeDecodeError:
                 raise ValueError(
                     f"{path} must be UTF-8. Received: {value.as_py()!r} in column {name!r}, "
-                    f"row {row} counted from 0. Convert the file: "
-                    "iconv -f latin1 -t utf-8 OLD > NEW."
+                    f"row {row} counted from 0. {_CONVERT}"
                 ) from None

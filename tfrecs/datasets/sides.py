@@ -35,7 +35,12 @@ class Side:
 
 
 def read_side(
-    part: str, name: str, events: pa.Table, path: str | Path | None, notes: list[str]
+    part: str,
+    name: str,
+    events: pa.Table,
+    source: str | Path,
+    path: str | Path | None,
+    notes: list[str],
 ) -> Side:
     """Reads the users or the items from their file, or makes them from the events.
 
@@ -43,13 +48,14 @@ def read_side(
         part: "user" or "item".
         name: Column of their id in the events.
         events: The events.
+        source: File of the events, for messages.
         path: Their file; `None` for none.
         notes: Gets a sentence for what was decided.
 
     Raises:
         ValueError: The file has no id column, or none of the ids of the events.
     """
-    ids = id_column(events, name, "the events")
+    ids = id_column(events, name, source)
     if path is None:
         table = pa.table({name: _known(ids)})
     else:
@@ -78,14 +84,18 @@ def id_column(table: pa.Table, name: str, where: str | Path) -> pa.ChunkedArray:
         ValueError: Its values are neither text nor whole numbers.
     """
     ids = table[name]
-    if pa.types.is_floating(ids.type):
+    if pa.types.is_floating(ids.type) or pa.types.is_uint64(ids.type):
         try:  # whole numbers with gaps, as pandas writes them
             ids = ids.cast(pa.int64())
         except pa.ArrowInvalid as error:
-            raise ValueError(f"Column {name!r} of {where} must hold ids: {error}.") from error
+            raise ValueError(
+                f"Column {name!r} of {where} must hold ids, text or integers of 64 bits: {error}. "
+                "Write them as text, or name another column."
+            ) from error
     if not (columns.is_text(ids.type) or pa.types.is_integer(ids.type)):
         raise ValueError(
-            f"Column {name!r} of {where} must hold ids, text or integers. Received: {ids.type}."
+            f"Column {name!r} of {where} must hold ids, text or integers. Received: {ids.type}. "
+            "Write them as text, or name another column."
         )
     return columns.plain(ids)
 
@@ -123,7 +133,8 @@ def _completed(
     if len(unknown) == len(used):
         raise ValueError(
             f"No {part} of the events is in {path}. Received: {name} {used[0].as_py()!r} there, "
-            f"{table[name][0].as_py()!r} here. Name the columns of ids that match."
+            f"{table[name][0].as_py()!r} here. Name the column of the events that holds these ids: "
+            f"{part}='...' (--{part}-column on the command line)."
         )
     notes.append(
         f"{len(unknown):,} of {len(used):,} {part}s of the events are not in {path.name}: they "

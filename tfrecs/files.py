@@ -1,7 +1,9 @@
 """Files and folders written aside and renamed, so that a reader never sees half of one."""
 
+import errno
 import os
 import shutil
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,7 +15,8 @@ def written_aside(path: str | Path) -> Iterator[Path]:
 
     Whatever stands at `path` is replaced only then; if the block raises (a full disk, Ctrl-C), it
     stays as it was and the temporary path is removed. The temporary name starts with a dot and
-    ends with the process id, so that no server or pattern takes it for the real one.
+    ends with the process id, so that no server or pattern takes it for the real one. A file never
+    replaces a folder, nor a folder a file.
 
     Args:
         path: File or folder to write.
@@ -22,7 +25,7 @@ def written_aside(path: str | Path) -> Iterator[Path]:
         The temporary path; the block creates the file or the folder there.
 
     Raises:
-        OSError: If the parent folder cannot be written.
+        OSError: If it cannot be written; the message names `path`.
 
     Example:
 
@@ -34,15 +37,22 @@ def written_aside(path: str | Path) -> Iterator[Path]:
     ('one', ['names.txt'])
     """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
     aside = path.with_name(f".{path.name}.tmp-{os.getpid()}")
     replaced = path.with_name(f".{path.name}.old-{os.getpid()}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise _not_written(path, error) from error
     _remove(aside)
     try:
         yield aside
+        if path.exists() and path.is_dir() != aside.is_dir():
+            raise FileExistsError(errno.EEXIST, "a file and a folder do not replace each other")
         if path.is_dir():
             path.rename(replaced)
         aside.rename(path)
+    except OSError as error:
+        raise _not_written(path, error) from error
     finally:
         _remove(aside)
         if replaced.exists():
@@ -50,6 +60,57 @@ def written_aside(path: str | Path) -> Iterator[Path]:
                 _remove(replaced)
             else:
                 replaced.rename(path)
+
+
+def check_writable(argument: str, folder: str | Path) -> None:
+    """Raises OSError unless a folder can be made at `folder`, or written where it is.
+
+    To be asked before work whose result goes there. It leaves nothing behind.
+
+    Args:
+        argument: What the caller calls the folder, for the message.
+        folder: A folder; neither it nor its parents need to be there.
+    """
+    folder = Path(folder).absolute()
+    try:
+        there = next(path for path in (folder, *folder.parents) if path.exists())
+        with tempfile.TemporaryFile(dir=there):
+            pass
+    except OSError as error:
+        raise OSError(
+            error.errno,
+            f"`{argument}` must be a folder that can be written. Received: {str(folder)!r} "
+            f"({error.strerror or error}). Name another folder.",
+        ) from error
+
+
+def check_replaceable(argument: str, folder: str | Path, mark: str) -> None:
+    """Raises as `check_writable`, and ValueError where replacing `folder` would lose other files.
+
+    Args:
+        argument: What the caller calls the folder, for the message.
+        folder: A folder that will be written and may be there.
+        mark: A file that only folders of the same making have.
+    """
+    folder = Path(folder)
+    check_writable(argument, folder)
+    held = any(path.is_file() and path.stat().st_size for path in folder.rglob("*"))
+    if folder.name in ("", "..") or (held and not (folder / mark).is_file()):
+        raise ValueError(
+            f"`{argument}` must be a new folder, an empty one, or one with a {mark}, which is "
+            f"replaced. Received: {str(folder)!r}. Name another folder."
+        )
+
+
+def _not_written(path: Path, error: OSError) -> OSError:
+    """Returns the error that names what was not written, with the first cause."""
+    while isinstance(error.__cause__, OSError):  # of a file of the folder, itself written aside
+        error = error.__cause__
+    full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+    remedy = "Free some space there, or name another place." if full else "Name another place."
+    message = f"{path} cannot be written: {error.strerror or error}. {remedy}"
+    # OSError makes itself the class of its number: FileExistsError, PermissionError, ...
+    return OSError(message) if error.errno is None else OSError(error.errno, message)
 
 
 def _remove(path: Path) -> None:

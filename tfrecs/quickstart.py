@@ -49,6 +49,12 @@ def split_events(tables: Tables, protocol: str, model: str = "two_tower", seed: 
     checks.one_of("protocol", protocol, PROTOCOLS)
     rated = model == "matrix_factorization"
     events = tables.events if rated else tables.positives
+    if events.num_rows == 0:
+        raise ValueError(
+            f"None of the {tables.events.num_rows:,} events is positive: {tables.positive}. "
+            "Name another column of labels (--label-column), or train --model "
+            "matrix_factorization, which learns from all labels."
+        )
     if protocol == "auto":
         timed = tables.spec.by_role("time") and not rated
         protocol = "leave-last-out" if timed else "random"
@@ -163,14 +169,16 @@ def export_run(
     }
     if results is not None:
         card["metrics"] = results.to_dict()
-    display = [name for name in ("title",) if name in run.tables.candidates.column_names]
+    candidates = run.tables.candidates
+    display = [name for name in ("title",) if name in candidates.column_names]
     return export.export(
         run.model,
         run.transform,
         indexed.index,
-        run.tables.candidates,
+        candidates,
         directory,
         name=name,
+        k=min(10, candidates.num_rows),
         display=display,
         card=card,
         queries=run.tables.queries.slice(0, 64),

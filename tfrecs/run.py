@@ -10,7 +10,9 @@ report.html        written by `evaluate`
 import json
 import logging
 import time
-from collections.abc import Callable
+import zipfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -24,12 +26,13 @@ from tfrecs import checks, losses, models, optimizers
 from tfrecs.datasets import Tables
 from tfrecs.evaluation import Split
 from tfrecs.features import FeatureTransform, from_arrays, log_q
-from tfrecs.files import written_aside
+from tfrecs.files import check_replaceable, written_aside
 from tfrecs.spec import FeatureSpec
 
 logger = logging.getLogger("tfrecs")
 
 MODELS = ("two_tower", "matrix_factorization")
+_LARGEST = 1e15  # a batch of such labels, squared and summed, stays below float32's 3e38
 
 
 @dataclass(frozen=True)
@@ -113,7 +116,7 @@ class Run:
             folder: The folder, as `tfrecs train --output` named it.
 
         Raises:
-            ValueError: If the folder holds no run.
+            ValueError: If the folder holds no run, or a file of it is missing or damaged.
         """
         folder = Path(folder)
         if not (folder / "run.json").is_file():
@@ -125,30 +128,45 @@ class Run:
                     f"Train one: tfrecs train --dataset demo --output {folder}",
                 )
             )
-        said = json.loads((folder / "run.json").read_text())
-        read = {
-            name: pq.read_table(folder / "tables" / f"{name}.parquet")
-            for name in ("queries", "candidates", "train", "test")
-        }
-        tables = Tables(
-            name=said["dataset"],
-            events=read["train"],
-            queries=read["queries"],
-            candidates=read["candidates"],
-            spec=FeatureSpec.from_json((folder / "spec.json").read_text()),
-        )
+        with _reading(folder, "run.json"):
+            said = json.loads((folder / "run.json").read_text())
+            names = ("dataset", "protocol", "history", "seconds")
+            known = {name: said[name] for name in names}
+            options = TrainingOptions(**said["options"])
+        with _reading(folder, "spec.json"):
+            spec = FeatureSpec.from_json((folder / "spec.json").read_text())
+        read = {}
+        for name in ("queries", "candidates", "train", "test"):
+            with _reading(folder, f"tables/{name}.parquet"):
+                read[name] = pq.read_table(folder / "tables" / f"{name}.parquet")
+        with _reading(folder, "model.keras"):
+            model = keras.models.load_model(folder / "model.keras")
+        with _reading(folder, "features"):
+            transform = FeatureTransform.load(folder / "features")
         return cls(
             folder=folder,
-            dataset=said["dataset"],
-            protocol=said["protocol"],
-            options=TrainingOptions(**said["options"]),
-            model=keras.models.load_model(folder / "model.keras"),
-            transform=FeatureTransform.load(folder / "features"),
-            tables=tables,
-            split=Split(train=read["train"], test=read["test"], protocol=said["protocol"]),
-            history=said["history"],
-            seconds=said["seconds"],
+            options=options,
+            model=model,
+            transform=transform,
+            tables=Tables(
+                known["dataset"], read["train"], read["queries"], read["candidates"], spec
+            ),
+            split=Split(train=read["train"], test=read["test"], protocol=known["protocol"]),
+            **known,
         )
+
+
+@contextmanager
+def _reading(folder: Path, name: str) -> Iterator[None]:
+    """Says which file of a run cannot be read."""
+    try:
+        yield
+    except (ValueError, OSError, KeyError, TypeError, zipfile.BadZipFile) as error:
+        raise ValueError(
+            f"`run` must be a whole folder written by `tfrecs train`. Received: {str(folder)!r}, "
+            f"whose {name} is missing or damaged ({type(error).__name__}: {error}). "
+            f"Train it again: tfrecs train --output {folder}"
+        ) from error
 
 
 def train(
@@ -163,14 +181,20 @@ def train(
     Args:
         tables: The data set.
         split: Training and test events.
-        folder: Where the run goes; replaced when it exists.
+        folder: Where the run goes; a run that is there is replaced, other files are not.
         options: Model and training arguments.
         callbacks: Given the number of steps of an epoch, returns Keras callbacks.
 
     Returns:
         The run, saved.
+
+    Raises:
+        OSError: If `folder` cannot be written; asked before the training, and after it.
+        ValueError: If `folder` holds something else than a run, the labels are too large for the
+            loss, or the loss does not stay finite.
     """
     start = time.perf_counter()
+    check_replaceable("folder", folder, "run.json")
     query_id, candidate_id = tables.spec.query_id.name, tables.spec.candidate_id.name
     names = [query_id, candidate_id]
     if options.model == "matrix_factorization":
@@ -198,12 +222,14 @@ def train(
         callbacks=callbacks(steps),
     ).history
     if not np.isfinite(history["loss"][-1]):
+        rate = min(options.learning_rate / 10, 0.05)
         raise ValueError(
             checks.expected(
                 "learning_rate",
                 "small enough for the loss to stay finite",
                 options.learning_rate,
-                f"Try --learning-rate {options.learning_rate / 10:g}.",
+                f"Try --learning-rate {rate:g}"
+                + (", or a greater --temperature." if options.temperature < 0.01 else "."),
             )
         )
     if options.model == "two_tower":
@@ -235,6 +261,18 @@ def _label(spec: FeatureSpec) -> str:
     return labels[0].name
 
 
+def _check_labels(name: str, labels: np.ndarray) -> None:
+    """Raises ValueError where the square of a label is no float32."""
+    wrong = ~(np.abs(labels) < _LARGEST)
+    if wrong.any():
+        row = int(np.argmax(wrong))
+        raise ValueError(
+            f"Column `{name}` must hold labels of at most {_LARGEST:g}, whose squared error is a "
+            f"float32. Received: {labels[row]:g} in row {row} of the training events "
+            f"({wrong.sum()} such rows). Drop those rows, or scale the column."
+        )
+
+
 def _prepare(
     transform: FeatureTransform, events: pa.Table, options: TrainingOptions
 ) -> tuple[Any, dict[str, np.ndarray], str]:
@@ -244,6 +282,7 @@ def _prepare(
     optimizer = optimizers.SparseAdagrad(options.learning_rate, initial_accumulator_value=1e-8)
     if options.model == "matrix_factorization":
         label = _label(spec)
+        _check_labels(label, arrays[label])
         factorization = models.MatrixFactorization(
             spec, options.embedding_dim, mean=float(np.mean(arrays[label])), seed=options.seed
         )

@@ -22,6 +22,7 @@ from tfrecs.evaluation import (
     summarize,
     write_report,
 )
+from tfrecs.files import check_writable
 from tfrecs.run import Run, TrainingOptions
 from tfrecs.run import train as train_run
 
@@ -158,6 +159,7 @@ def titles(run: Run, positions: np.ndarray, scores: np.ndarray | None = None) ->
 
 def export(console: Console, run: Run, directory: Path, name: str, recall: float = 0.98) -> Any:
     """Builds the index, exports, and prints where."""
+    check_writable("to", directory)
     indexed = index(console, run, recall)
     exported = job.export_run(run, indexed, directory, name)
     for variant, path in exported.paths.items():
@@ -188,6 +190,7 @@ def quickstart(
     saved_models: Path,
 ) -> None:
     """Runs the whole job from read tables on; see `tfrecs quickstart`."""
+    check_writable("saved_models", saved_models)
     summary(console, tables)
     step(console, 2, "Training")
     run = train(console, tables, protocol, options, folder)
@@ -213,7 +216,11 @@ def answer(console: Console, run: Run, exported: Any) -> None:
     known = known_items(run, users).indices
     path = exported.paths.get("scann", exported.paths["stock"])
     ids = run.tables.candidates[item].take(known).to_pylist()
-    inputs = {query: users.to_pylist(), "k": 10, "exclude": [ids]}
+    inputs = {
+        query: users.to_pylist(),
+        "k": min(10, run.tables.candidates.num_rows),
+        "exclude": [ids],
+    }
     start = time.perf_counter()
     said = job.ask(path, inputs, "recommend")
     seconds = time.perf_counter() - start

@@ -1,6 +1,7 @@
 """Error messages that say which argument, what was expected, what came and what to do next."""
 
 import difflib
+import errno
 from collections.abc import Iterable
 from typing import Any
 
@@ -38,6 +39,30 @@ def expected(argument: str, expectation: str, value: Any, remedy: str = "") -> s
     """
     message = f"`{argument}` must be {expectation}. Received: {received(value)}."
     return f"{message} {remedy}" if remedy else message
+
+
+def told(error: Exception) -> str:
+    """Returns what an error says to a reader who sees no traceback.
+
+    Example:
+
+    >>> told(FileNotFoundError(2, "No such file or directory", "events.csv"))
+    "No such file or directory: 'events.csv'. Check the path."
+    """
+    if isinstance(error, KeyError) and error.args:
+        return str(error.args[0])
+    if isinstance(error, MemoryError) or type(error).__name__ == "ResourceExhaustedError":
+        return (
+            f"Not enough memory: {error}\n"
+            "Take a smaller --embedding-dim or --batch-size, or another machine."
+        )
+    if not isinstance(error, OSError) or error.strerror is None:
+        return str(error)
+    if error.filename is None:
+        return error.strerror
+    remedies = {errno.ENOENT: " Check the path.", errno.ENOSPC: " Free some space there."}
+    remedy = remedies.get(error.errno or 0, " Name another place.")
+    return f"{error.strerror}: {str(error.filename)!r}.{remedy}"
 
 
 def positive(argument: str, value: float) -> None:

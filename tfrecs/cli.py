@@ -283,10 +283,13 @@ def _fail(error: Exception, debug: bool) -> int:
     if debug:
         errors.print_exception()
         return 1
+    from tfrecs import checks
+
     known = isinstance(error, (ValueError, TypeError, OSError, KeyError, ImportError, RuntimeError))
-    text = error.args[0] if isinstance(error, KeyError) and error.args else error
+    known |= isinstance(error, MemoryError) or type(error).__name__ == "ResourceExhaustedError"
+    name = "" if known else f"{type(error).__name__}: "
     errors.print("[bold red]Error:[/] ", end="")
-    errors.print(f"{'' if known else type(error).__name__ + ': '}{text}", markup=False)
+    errors.print(f"{name}{checks.told(error)}", markup=False)
     if not known:
         errors.print("This is a defect of tfrecs. Add --debug for the traceback.")
     return 1

@@ -1,5 +1,3 @@
-import json
-
 import numpy as np
 import pytest
 
@@ -119,7 +117,7 @@ def test_loading_what_is_no_index(tmp_path, index):
     with pytest.raises(ValueError, match="must be a whole saved index"):
         retrieval.load(tmp_path / "index")
     (tmp_path / "index" / "index.json").write_text("{")
-    with pytest.raises(json.JSONDecodeError):
+    with pytest.raises(ValueError, match=r"Its index\.json cannot be read"):
         retrieval.load(tmp_path / "index")
 
 

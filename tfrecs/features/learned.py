@@ -11,6 +11,7 @@ from urllib.parse import quote
 
 import numpy as np
 import pyarrow as pa
+import tensorflow as tf
 
 from tfrecs import checks
 from tfrecs.features.vocabulary import HashBins, Lookup, Vocabulary, write_values
@@ -106,8 +107,9 @@ class Learned:
         try:
             shutil.copy(directory / path.name, path)
             vocabulary = Vocabulary(path, id_dtype(feature), escaped)
-        except (ValueError, OSError) as error:
-            raise _damaged(directory, error) from error
+        except (ValueError, OSError, tf.errors.OpError) as error:
+            told = f"{path.name}: {getattr(error, 'message', error)}"
+            raise _damaged(directory, told) from error
         if vocabulary.size != getattr(feature, "size", None):
             raise _damaged(directory, f"{path.name} has {len(vocabulary.values)} values.")
         self.lookups[name] = vocabulary

@@ -64,12 +64,19 @@ def write_tfrecord(
     with contextlib.ExitStack() as stack:
         for file, start, stop in zip(files, bounds[:-1], bounds[1:], strict=True):
             aside = stack.enter_context(written_aside(file))
-            with tf.io.TFRecordWriter(str(aside)) as writer:
-                for first in range(start, stop, _SLICE):
-                    rows = table.slice(first, min(_SLICE, stop - first))
-                    for example in _encode(rows, layouts):
-                        writer.write(example)
+            _write(aside, table.slice(start, stop - start), layouts)
     return files
+
+
+def _write(path: Path, table: pa.Table, layouts: list[arrow.Layout]) -> None:
+    """Writes one file, its failures as OSError."""
+    try:
+        with tf.io.TFRecordWriter(str(path)) as writer:
+            for first in range(0, table.num_rows, _SLICE):
+                for example in _encode(table.slice(first, _SLICE), layouts):
+                    writer.write(example)
+    except tf.errors.OpError as error:
+        raise OSError(error.message) from error
 
 
 def _encode(table: pa.Table, layouts: list[arrow.Layout]) -> Any:

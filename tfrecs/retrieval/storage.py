@@ -46,7 +46,10 @@ def read_header(directory: str | os.PathLike[str]) -> dict[str, Any]:
         raise ValueError(
             checks.expected("directory", f"a saved index, with {HEADER} in it", str(directory))
         )
-    header: dict[str, Any] = json.loads(path.read_text())
+    try:
+        header: dict[str, Any] = json.loads(path.read_text())
+    except ValueError as error:
+        raise _damaged(directory, path.name, error) from error
     return header
 
 
@@ -59,6 +62,9 @@ def read(directory: str | os.PathLike[str]) -> tuple[Any, dict[str, np.ndarray]]
             return arrays.pop("ids"), arrays
         return json.loads((Path(directory) / "ids.json").read_text()), arrays
     except (ValueError, OSError, EOFError) as error:
-        raise ValueError(
-            checks.expected("directory", "a whole saved index", str(directory), str(error))
-        ) from error
+        raise _damaged(directory, "ids or arrays", error) from error
+
+
+def _damaged(directory: str | os.PathLike[str], what: str, why: Exception) -> ValueError:
+    remedy = f"Its {what} cannot be read ({why}). Save it again."
+    return ValueError(checks.expected("directory", "a whole saved index", str(directory), remedy))

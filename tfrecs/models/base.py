@@ -15,6 +15,18 @@ Tensor = Any  # a tensor of whichever backend Keras runs on
 Batch = dict[str, Tensor]
 
 
+def column(batch: Batch, name: str) -> Tensor:
+    """Returns a tensor of the batch.
+
+    Raises:
+        ValueError: It is not there.
+    """
+    if name not in batch:
+        remedy = f"Add it: `transform(raw)` makes it where `raw` has {name!r}."
+        raise ValueError(checks.expected("batch", f"a dict with {name!r}", sorted(batch), remedy))
+    return batch[name]
+
+
 class RecModel(keras.Model):
     """A Keras model that records its constructor's arguments.
 

@@ -8,7 +8,7 @@ from keras import ops
 
 from tfrecs import checks, scoring
 from tfrecs.layers import id_embedding, mask_accidental_hits, sample_uniform
-from tfrecs.models.base import Batch, Retriever, Tensor
+from tfrecs.models.base import Batch, Retriever, Tensor, column
 from tfrecs.spec import NUM_RESERVED_IDS, UNKNOWN_ID, FeatureSpec
 
 
@@ -115,7 +115,7 @@ class TwoTower(Retriever):
 
     def call(self, batch: Batch, training: bool = False) -> Tensor:
         """Returns scores `(B, B)`, `(B, 1 + N)` or, for lists of candidates, `(B, C)`."""
-        items = batch[self.candidate_name]
+        items = column(batch, self.candidate_name)
         paired = len(items.shape) == 1
         if paired and self.negatives == "uniform":
             shape = (ops.shape(items)[0], self.num_negatives)
@@ -137,12 +137,12 @@ class TwoTower(Retriever):
 
     def query(self, batch: Batch, training: bool = False) -> Tensor:
         """Returns `p`, or with a temperature `p / (|p| temperature)`, shape `(B, D)`."""
-        p = self.query_embedding(batch[self.query_name])
+        p = self.query_embedding(column(batch, self.query_name))
         return p if self.temperature is None else ops.normalize(p, axis=-1) / self.temperature
 
     def candidate(self, batch: Batch, training: bool = False) -> Tensor:
         """Returns `q`, or with a temperature `q / |q|`, shape `(C, D)` or `(B, C, D)`."""
-        q = self.candidate_embedding(batch[self.candidate_name])
+        q = self.candidate_embedding(column(batch, self.candidate_name))
         return q if self.temperature is None else ops.normalize(q, axis=-1)
 
     def score(self, query: Tensor, candidate: Tensor) -> Tensor:

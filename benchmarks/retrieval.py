@@ -142,8 +142,8 @@ def through_c_session(folder: Path) -> dict[str, Any]:
     return {name: opened(name) for name in ("exact", "scann")}
 
 
-def through_python(folder: Path) -> dict[str, Any]:
-    """Opens both exports by tf.saved_model.load."""
+def through_python(folder: Path, data: str) -> dict[str, Any]:
+    """Opens both exports by tf.saved_model.load; beside them the plain product and top-k."""
     import tensorflow as tf
 
     from tfrecs.retrieval import op_library
@@ -160,7 +160,10 @@ def through_python(folder: Path) -> dict[str, Any]:
 
         return search
 
-    return {name: opened(name) for name in ("exact", "scann")}
+    table = tf.constant(np.ascontiguousarray(vectors(data)[0].T))
+    plain = tf.function(lambda queries: tf.math.top_k(tf.matmul(queries, table), K).indices)
+    searches = {name: opened(name) for name in ("exact", "scann")}
+    return searches | {"tf.matmul + tf.math.top_k": lambda q: plain(tf.constant(q)).numpy()}
 
 
 def through_faiss(folder: Path, data: str) -> dict[str, Any]:
@@ -231,14 +234,15 @@ def measure(searches: dict[str, Any], folder: Path) -> list[dict[str, Any]]:
 
 def measured_rows(data: str, way: str, m: dict, exact: dict | None) -> list[dict[str, Any]]:
     """Rows of one index; ours have the ratio of queries/s to exact's, through the same way."""
-    peer = None if exact else m["name"]
-    model = f"{m['name']} ({way})" if exact else m["name"]
+    ours = m["name"] in ("exact", "scann")
+    peer = None if ours else m["name"]
+    model = f"{m['name']} ({way})" if ours else m["name"]
     protocol = f"k={K}, 64-d, {TEST} queries against exact"
     rows = [common.row(data, protocol, model, "recall@100", m["recall"], peer=peer)]
     for batch in (1, 256):
         protocol = f"k={K}, 64-d, batch {batch}, {THREADS} cores, median of 9"
         speed = m[f"qps_{batch}"]
-        ratio = speed / exact[f"qps_{batch}"] if exact and m is not exact else None
+        ratio = speed / exact[f"qps_{batch}"] if exact and ours and m is not exact else None
         against = f"exact ({way})" if ratio else peer
         labels = (data, protocol, model, "queries_per_s", speed)
         rows.append(common.row(*labels, unit="1/s", peer=against, ratio=ratio))
@@ -287,7 +291,7 @@ def main() -> None:
     cache = Path(arguments.cache)
     ways: dict[str, Any] = {
         "session": lambda folder, data: through_c_session(folder),
-        "python": lambda folder, data: through_python(folder),
+        "python": through_python,
         "faiss": through_faiss,
         "hnswlib": through_hnswlib,
     }

@@ -216,7 +216,14 @@ def search_block(
     if similarity == "squared_l2":
         queries = ops.concatenate([2.0 * queries, -ops.ones_like(norm)], axis=-1)
     scores = ops.matmul(queries, table)  # (B, C)
-    if exclude_positions is not None and exclude_positions.shape[1] != 0:
+    if exclude_positions is not None and exclude_positions.shape[1] is None:
+        # a pass over all scores is worth saving where there is nothing to exclude
+        scores = ops.cond(
+            ops.shape(exclude_positions)[1] > 0,
+            lambda: drop(scores, exclude_positions),
+            lambda: scores,
+        )
+    elif exclude_positions is not None and exclude_positions.shape[1] != 0:
         scores = drop(scores, exclude_positions)
     best, positions = ops.top_k(scores, k)  # (B, k)
     if similarity == "squared_l2":

@@ -3,9 +3,7 @@
 import json
 import os
 import platform
-import shlex
 import statistics
-import sys
 import time
 from collections.abc import Callable, Sequence
 from importlib.metadata import PackageNotFoundError, version
@@ -92,9 +90,8 @@ def write(
     """
     RESULTS.mkdir(exist_ok=True)
     path = RESULTS / f"{subject}.json"
-    script = Path(sys.argv[0]).name
     document = {
-        "command": "python benchmarks/" + shlex.join([script, *sys.argv[1:]]),
+        "command": f"python benchmarks/{subject}.py",
         "date": time.strftime("%Y-%m-%d"),
         "machine": machine(),
         "versions": versions(packages),

@@ -33,7 +33,7 @@ def table(subject: str) -> str:
         value = number(row["value"], row["unit"])
         if row["stderr"] is not None:
             value += f" ± {row['stderr']:.2g}"
-        against = row["peer"] or ""
+        against = row["peer"] if row["peer"] not in (None, row["model"]) else ""
         if row["ratio"] is not None:
             against = f"{row['ratio']:.3g} x {against}".strip()
         cells = (row["data"], row["protocol"], row["model"], row["metric"], value, against)

@@ -1,6 +1,5 @@
 """The command line: quickstart, train, evaluate, recommend, export, datasets, models."""
 
-import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,9 +8,6 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 from rich.table import Table
-
-# TensorFlow's start-up notes, the missing GPU among them, are not for this reader
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 app = typer.Typer(
     name="tfrecs",

@@ -84,11 +84,14 @@ class Learned:
             expectation = f"a folder that FeatureTransform.save wrote, with a {_SPEC}"
             raise FileNotFoundError(checks.expected("directory", expectation, str(directory)))
         try:
+            reading = _SPEC
             spec = FeatureSpec.from_json((directory / _SPEC).read_text(encoding="utf-8"))
-            with np.load(directory / _NUMBERS) as file:
-                numbers = dict(file)
+            reading = _NUMBERS
+            # NumPy leaves a damaged file open that it has opened itself
+            with (directory / _NUMBERS).open("rb") as file, np.load(file) as arrays:
+                numbers = dict(arrays)
         except (ValueError, OSError, zipfile.BadZipFile) as error:
-            raise _damaged(directory, error) from error
+            raise _damaged(directory, f"{reading}: {error}") from error
         learned = cls(spec)
         for key, value in numbers.items():
             group, name = key.split("/", 1)

@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import tensorflow as tf
 
+from tfrecs.files import written_aside
 from tfrecs.spec import NUM_RESERVED_IDS, PADDING_ID, UNKNOWN_ID
 
 _SLICE = 1 << 17  # values written at a time
@@ -171,7 +172,7 @@ def write_values(values: pa.Array, path: Path) -> bool:
             values = pc.replace_substring(values, char, escape)
     if not len(values):
         values, escaped = pa.array(["\\"] if texts else [-1], type=values.type), texts
-    with open(path, "w", encoding="utf-8", newline="\n") as file:
+    with written_aside(path) as aside, open(aside, "w", encoding="utf-8", newline="\n") as file:
         for start in range(0, len(values), _SLICE):
             for value in values.slice(start, _SLICE).to_pylist():
                 file.write(f"{value}\n")

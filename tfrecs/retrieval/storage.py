@@ -2,8 +2,6 @@
 
 import json
 import os
-import shutil
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -11,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from tfrecs import checks
+from tfrecs.files import written_aside
 
 HEADER = "index.json"
 
@@ -22,21 +21,14 @@ def write(
     arrays: Mapping[str, np.ndarray],
 ) -> None:
     """Writes beside `directory` and renames, so that a reader never sees half an index."""
-    target = Path(directory)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
-    try:
-        (temporary / HEADER).write_text(json.dumps(header, indent=1) + "\n")
+    with written_aside(Path(directory)) as aside:
+        aside.mkdir()
+        (aside / HEADER).write_text(json.dumps(header, indent=1) + "\n")
         strings = ids.dtype == object
         if strings:
-            (temporary / "ids.json").write_text(json.dumps(ids.tolist()))
+            (aside / "ids.json").write_text(json.dumps(ids.tolist()))
         for name, array in {**arrays, **({} if strings else {"ids": ids})}.items():
-            np.save(temporary / f"{name}.npy", array, allow_pickle=False)
-        if target.exists():
-            shutil.rmtree(target)
-        temporary.rename(target)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+            np.save(aside / f"{name}.npy", array, allow_pickle=False)
 
 
 def read_header(directory: str | os.PathLike[str]) -> dict[str, Any]:

@@ -35,7 +35,7 @@ class Split:
             if table is not None and table.num_rows == 0:
                 raise ValueError(
                     f"The split `{self.protocol}` leaves no event for {part}. "
-                    "Split more events, or by another protocol."
+                    "Split more events, or by another protocol (--protocol on the command line)."
                 )
 
 

@@ -5,6 +5,7 @@ import datetime
 import logging
 import math
 import os
+import re
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -212,6 +213,15 @@ def _unpublished(directory: str | os.PathLike[str]) -> Iterator[None]:
     try:
         yield
     except (OSError, tf.errors.OpError) as error:
+        where = os.fspath(directory)
         raise OSError(
-            f"The export to {os.fspath(directory)} failed and nothing was published: {error}"
+            f"The export to {where} failed and nothing was published: {_reason(error)}"
         ) from error
+
+
+def _reason(error: Exception) -> str:
+    """Returns what the system said, without TensorFlow's names of operations and hidden paths."""
+    if not isinstance(error, tf.errors.OpError):
+        return getattr(error, "strerror", None) or str(error)
+    said = re.sub(r"\{\{.*?\}\}\s*|\s*\[Op:.*", "", error.message).rsplit("; ", 1)[-1]
+    return f"{said}. Free some space there, or name another folder."

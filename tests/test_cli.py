@@ -1,11 +1,9 @@
 import json
-import os
 import re
 import signal
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -181,23 +179,36 @@ def test_an_unwritable_output_is_an_error_and_leaves_nothing(own_tables, capsys,
     assert [p.name for p in tmp_path.iterdir()] == ["file"]
 
 
+def heed_ctrl_c():
+    """A process started in the background ignores Ctrl-C; this one is to heed it."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def test_ctrl_c_while_training_leaves_the_old_run_whole(own_tables, tmp_path):
+    folder = tmp_path / "run"
     command = [sys.executable, "-m", "tfrecs.cli", "train", "--epochs", "1000000"]
-    command += ["--events", str(own_tables / "events.parquet"), "--output", str(tmp_path / "run")]
-    (tmp_path / "run").mkdir()
-    (tmp_path / "run" / "old").write_text("")
-    process = subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=os.environ
-    )
-    printed = ""
-    while "training" not in printed:
-        line = process.stdout.readline()
-        assert line, printed
-        printed += line
-    time.sleep(4)
-    process.send_signal(signal.SIGINT)
-    printed += process.communicate(timeout=60)[0]
+    command += ["--events", str(own_tables / "events.parquet"), "--output", str(folder)]
+    folder.mkdir()
+    (folder / "run.json").write_text("{}")
+    with subprocess.Popen(
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        preexec_fn=heed_ctrl_c,
+    ) as process:
+        try:
+            printed = ""
+            while "test events" not in printed:
+                line = process.stdout.readline()
+                assert line, printed
+                printed += line
+            time.sleep(4)
+            process.send_signal(signal.SIGINT)
+            printed += process.communicate(timeout=60)[0]
+        finally:
+            process.kill()
     assert process.returncode == 130, printed
     assert "Stopped" in printed
     assert [p.name for p in tmp_path.iterdir()] == ["run"]
-    assert [p.name for p in Path(tmp_path / "run").iterdir()] == ["old"]
+    assert [p.name for p in folder.iterdir()] == ["run.json"]

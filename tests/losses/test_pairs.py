@@ -151,3 +151,17 @@ def test_scores_of_another_shape_name_the_other_wrapper():
         InBatch(Softmax())(IDS, SCORES[:, :3])
     with pytest.raises(ValueError, match=r"Received: \(4, 1\).*Use InBatch"):
         Sampled(Softmax())(IDS, SCORES[:, :1])
+
+
+@pytest.mark.parametrize("loss", [Softmax(), BPR(), Sigmoid()], ids=lambda x: type(x).__name__)
+def test_groups_of_rows_are_batches_of_their_own(loss):
+    random = np.random.default_rng(3)
+    ids, scores = np.array([7, 8, 7, 1, 2, 3]), random.normal(size=(6, 3)).astype("float32")
+    whole = InBatch(loss, reduction=None)
+    apart = [np.asarray(whole(ids[s : s + 3], scores[s : s + 3])) for s in (0, 3)]
+    np.testing.assert_allclose(whole(ids, scores), np.concatenate(apart), rtol=1e-6)
+
+
+def test_the_scores_of_groups_divide_the_batch():
+    with pytest.raises(ValueError, match=r"`y_pred` must be .* S a divisor of B"):
+        InBatch(Softmax())(np.arange(5), np.zeros((5, 2), "float32"))

@@ -190,3 +190,19 @@ def test_an_unknown_query_gets_the_mean_direction_with_a_temperature():
 def test_an_unknown_query_needs_known_ones():
     with pytest.raises(ValueError, match="`ids` must be with a known one"):
         known().set_unknown_query(np.array([0, 1]))
+
+
+def test_a_batch_in_groups_is_scored_group_by_group():
+    log_q = np.array([0.0, -1.0, -2.0, -3.0], "float32")
+    pairs = batch([2, 3, 4, 2], [2, 4, 3, 5], item_id_log_q=log_q)
+    model = known(num_negatives=1)
+    # (1, 2), (3, 4) against (1, 0), (3, 4); then (0, 1), (1, 2) against (0, 1), (-1, 0)
+    expected = np.array([[1, 11], [3, 25], [1, 0], [2, -1]])
+    np.testing.assert_allclose(model(pairs), expected)
+    corrected = expected - np.array([[0, -1], [0, -1], [-2, -3], [-2, -3]])
+    np.testing.assert_allclose(model(pairs, training=True), corrected)
+
+
+def test_a_batch_must_fall_into_whole_groups():
+    with pytest.raises(ValueError, match=r"`batch` must be of a multiple of num_negatives .* = 2"):
+        known(num_negatives=1)(batch([2, 3, 4], [2, 4, 3]))

@@ -60,8 +60,9 @@ class InBatch(PairLoss):
 
     `y_true` holds the ids of the positives, integers of shape `(B,)` (or `(B, 1)`); `y_pred` the
     scores `(B, B)`, row i by query, column j by candidate. The diagonal is the positive; another
-    candidate with the same id is neither positive nor negative. Ids are compared as integers,
-    before Keras would turn them into float32, in which 2**24 and 2**24 + 1 are equal.
+    candidate with the same id is neither positive nor negative. Scores `(B, S)` are of groups of S
+    consecutive rows, each a batch of its own. Ids are compared as integers, before Keras would
+    turn them into float32, in which 2**24 and 2**24 + 1 are equal.
 
     Args:
         loss: `Softmax`, `BPR`, `Sigmoid` or another `ListLoss`; its `reduction` is not used.
@@ -85,22 +86,27 @@ class InBatch(PairLoss):
     """
 
     def __call__(self, y_true: Tensor, y_pred: Tensor, sample_weight: Tensor = None) -> Tensor:
-        """Returns the reduced loss of ids `(B,)` and scores `(B, B)`."""
+        """Returns the reduced loss of ids `(B,)` and scores `(B, B)` or `(B, S)`."""
         y_pred = ops.cast(ops.convert_to_tensor(y_pred), self.dtype)
         ids = flat_ids(y_true, y_pred)
-        if len(y_pred.shape) != 2 or not _agree(*y_pred.shape):
+        rows, size = y_pred.shape if len(y_pred.shape) == 2 else (1, 0)
+        if size == 0 or (None not in (rows, size) and rows % size):
             raise ValueError(
                 checks.expected(
                     "y_pred",
-                    "the scores of every row against every candidate of the batch, (B, B)",
+                    "the scores of every row against every candidate of the batch, (B, B), or of "
+                    "its group of S rows, (B, S) with S a divisor of B",
                     tuple(y_pred.shape),
                     "Use Sampled(loss) for a positive and its own negatives.",
                 )
             )
-        same = ops.equal(ids[:, None], ids[None, :])  # (B, B), the diagonal too
-        num_negatives = ops.shape(y_pred)[1] - count_same(ids)
-        positive = ops.diagonal(y_pred, axis1=-2, axis2=-1)[:, None]  # (B, 1)
-        negatives = ops.where(same, lowest(y_pred), y_pred)  # (B, B)
+        size = ops.shape(y_pred)[1] if size is None else size
+        groups = ops.reshape(ids, (-1, size))  # (B / S, S)
+        scores = ops.reshape(y_pred, (-1, size, size))  # (B / S, S, S)
+        same = ops.equal(groups[:, :, None], groups[:, None, :])  # the diagonal too
+        num_negatives = ops.reshape(size - ops.sum(ops.cast(same, "int32"), axis=-1), (-1,))
+        positive = ops.reshape(ops.diagonal(scores, axis1=-2, axis2=-1), (-1, 1))  # (B, 1)
+        negatives = ops.reshape(ops.where(same, lowest(scores), scores), (-1, size))  # (B, S)
         # small counts are exact in any float dtype that trains, ids are not
         return super().__call__(num_negatives, (positive, negatives), sample_weight)
 
@@ -180,21 +186,6 @@ def flat_ids(ids: Tensor, scores: Tensor) -> Tensor:
             )
         )
     return ops.reshape(ids, (-1,))
-
-
-def count_same(ids: Tensor) -> Tensor:
-    """Returns how often each id stands in `ids`, by sorting: `(B,)` int32.
-
-    Example:
-
-    >>> import numpy as np
-    >>> np.asarray(count_same(ops.convert_to_tensor([7, 8, 7])))
-    array([2, 1, 2], dtype=int32)
-    """
-    ordered = ops.sort(ids)
-    after = ops.searchsorted(ordered, ids, side="right")
-    before = ops.searchsorted(ordered, ids, side="left")
-    return ops.cast(after - before, "int32")
 
 
 def _agree(a: int | None, b: int | None) -> bool:

@@ -23,7 +23,9 @@ class TwoTower(Retriever):
     - "in_batch": `(B, B)`, every query against every candidate of the batch. Candidates come as
       often as they are popular, so while training `log q` of a candidate, the log of its share of
       the events, is subtracted from its column. Train with `InBatch(Softmax())`, the positive ids
-      as labels.
+      as labels. With `num_negatives` the batch falls into groups of `num_negatives + 1`
+      consecutive rows, `(B, num_negatives + 1)`: a large batch then costs no more a row than a
+      small one.
     - "uniform": `(B, 1 + N)`, the positive in column 0, then `num_negatives` candidates drawn
       uniformly, anew each step (the same ones whenever `training=False`); one that is the positive
       itself scores -1e9. Train with `Sampled(BPR())` or `Sampled(Sigmoid())`.
@@ -32,7 +34,8 @@ class TwoTower(Retriever):
         spec: Features; the two ids are used (`spec.query_id`, `spec.candidate_id`).
         embedding_dim: Length of `p` and `q`. Defaults to 64.
         negatives: "in_batch" or "uniform". Defaults to "in_batch".
-        num_negatives: Negatives per positive, with "uniform". Defaults to 1.
+        num_negatives: Negatives per positive. `None`, the default, is 1 with "uniform" and the
+            rest of the batch with "in_batch"; else the batch is a multiple of one more.
         log_q: Whether to correct in-batch scores in training by the batch's
             `<candidate id name>_log_q`, float `(B,)`, natural log. Defaults to `True`.
         temperature: Divides the cosine, above 0; `None` for the plain dot product.
@@ -72,7 +75,7 @@ class TwoTower(Retriever):
         embedding_dim: int = 64,
         *,
         negatives: Literal["in_batch", "uniform"] = "in_batch",
-        num_negatives: int = 1,
+        num_negatives: int | None = None,
         log_q: bool = True,
         temperature: float | None = None,
         l2: float = 0.0,
@@ -81,7 +84,8 @@ class TwoTower(Retriever):
     ) -> None:
         super().__init__(**kwargs)
         checks.one_of("negatives", negatives, ("in_batch", "uniform"))
-        checks.positive("num_negatives", num_negatives)
+        if num_negatives is not None:
+            checks.positive("num_negatives", num_negatives)
         if temperature is not None:
             checks.positive("temperature", temperature)
         if l2 < 0:
@@ -118,7 +122,7 @@ class TwoTower(Retriever):
         items = column(batch, self.candidate_name)
         paired = len(items.shape) == 1
         if paired and self.negatives == "uniform":
-            shape = (ops.shape(items)[0], self.num_negatives)
+            shape = (ops.shape(items)[0], self.num_negatives or 1)
             seed = self.seed_generator if training else self.seed
             sampled = sample_uniform(shape, self.num_candidates, seed)
             positives = ops.cast(ops.expand_dims(items, -1), sampled.dtype)
@@ -127,13 +131,30 @@ class TwoTower(Retriever):
         if training and self.l2:
             norms = ops.sum(ops.square(query)) + ops.sum(ops.square(candidate))
             self.add_loss(self.l2 * norms / ops.cast(ops.shape(items)[0], norms.dtype))
+        if paired and self.negatives == "in_batch":
+            return self._in_batch(batch, query, candidate, corrected=training and self.log_q)
         scores = self.score(query, candidate)  # (B, C)
         if paired and self.negatives == "uniform":
             negatives = mask_accidental_hits(scores[:, 1:], sampled, positives[:, 0])
             return ops.concatenate([scores[:, :1], negatives], axis=-1)  # (B, 1 + N)
-        if paired and training and self.log_q:
-            return scores - ops.cast(self._log_q(batch), scores.dtype)  # (B, B) - (B,)
         return scores
+
+    def _in_batch(self, batch: Batch, query: Tensor, candidate: Tensor, corrected: bool) -> Tensor:
+        """Returns scores `(B, B)`, or of groups of S rows `(B, S)`."""
+        if self.num_negatives is None:
+            scores = self.score(query, candidate)  # (B, B)
+            return scores - ops.cast(self._log_q(batch), scores.dtype) if corrected else scores
+        size, dim = self.num_negatives + 1, query.shape[-1]
+        if query.shape[0] is not None and query.shape[0] % size:
+            remedy = "Choose another batch size, and drop the remainder."
+            expectation = f"of a multiple of num_negatives + 1 = {size} rows"
+            raise ValueError(checks.expected("batch", expectation, query.shape[0], remedy))
+        query = ops.reshape(query, (-1, size, dim))
+        candidate = ops.reshape(candidate, (-1, size, dim))
+        scores = ops.einsum("gsd,gtd->gst", query, candidate)  # (B / S, S, S)
+        if corrected:
+            scores -= ops.reshape(ops.cast(self._log_q(batch), scores.dtype), (-1, 1, size))
+        return ops.reshape(scores, (-1, size))
 
     def query(self, batch: Batch, training: bool = False) -> Tensor:
         """Returns `p`, or with a temperature `p / (|p| temperature)`, shape `(B, D)`."""

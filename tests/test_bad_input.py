@@ -310,7 +310,12 @@ def test_no_memory_is_told_with_what_takes_less(error, fails, monkeypatch):
 def test_ctrl_c_while_exporting_publishes_nothing(trained, tmp_path):
     command = [sys.executable, "-m", "tfrecs.cli", "export", str(trained), "--to", str(tmp_path)]
     with subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        # a process started in the background ignores Ctrl-C; this one is to heed it
+        preexec_fn=partial(signal.signal, signal.SIGINT, signal.SIG_DFL),
     ) as process:
         while not list(tmp_path.glob("*/.*.tmp-*/saved_model.pb")) and process.poll() is None:
             time.sleep(0.005)

@@ -4,6 +4,7 @@ import signal
 import subprocess
 import sys
 import time
+from functools import partial
 
 import numpy as np
 import pyarrow as pa
@@ -179,11 +180,6 @@ def test_an_unwritable_output_is_an_error_and_leaves_nothing(own_tables, capsys,
     assert [p.name for p in tmp_path.iterdir()] == ["file"]
 
 
-def heed_ctrl_c():
-    """A process started in the background ignores Ctrl-C; this one is to heed it."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
-
-
 def test_ctrl_c_while_training_leaves_the_old_run_whole(own_tables, tmp_path):
     folder = tmp_path / "run"
     command = [sys.executable, "-m", "tfrecs.cli", "train", "--epochs", "1000000"]
@@ -195,7 +191,8 @@ def test_ctrl_c_while_training_leaves_the_old_run_whole(own_tables, tmp_path):
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        preexec_fn=heed_ctrl_c,
+        # a process started in the background ignores Ctrl-C; this one is to heed it
+        preexec_fn=partial(signal.signal, signal.SIGINT, signal.SIG_DFL),
     ) as process:
         try:
             printed = ""

@@ -206,7 +206,7 @@ def test_a_place_that_cannot_be_written_is_told_before_the_work(place, trained, 
     endless = ["--epochs", 10**9]
     assert told in fails("train", "--events", events, "--output", path, *endless)
     assert told in fails("quickstart", "--events", events, "--saved-models", path, *endless)
-    assert told in fails("export", trained, "--to", path)
+    assert told in fails("export", trained, "--saved-models", path)
     assert listed(tmp_path) == before
 
 
@@ -233,7 +233,7 @@ def test_a_full_disk_leaves_the_old_run_whole(trained, fails, tmp_path):
 
 def test_a_full_disk_publishes_nothing(trained, fails, tmp_path):
     with disk_of(10_000):
-        err = fails("export", trained, "--to", tmp_path)
+        err = fails("export", trained, "--saved-models", tmp_path)
     assert f"The export to {tmp_path} failed and nothing was published" in err
     assert not [path for path in tmp_path.rglob("*") if path.is_file() or path.name == "1"]
 
@@ -290,7 +290,7 @@ def test_a_damaged_run_names_its_file(name, trained, fails, tmp_path):
     ],
 )
 def test_options_out_of_range_are_named(arguments, code, said, trained, fails, tmp_path):
-    to = ["--to", tmp_path / "served"] if arguments[0] == "export" else []
+    to = ["--saved-models", tmp_path / "served"] if arguments[0] == "export" else []
     assert said in fails(*arguments, trained, *to, code=code)
     assert listed(tmp_path) == {}
 
@@ -299,17 +299,25 @@ def test_options_out_of_range_are_named(arguments, code, said, trained, fails, t
     "error", [MemoryError("no 4 TB"), tf.errors.ResourceExhaustedError(None, None, "no 4 TB")]
 )
 def test_no_memory_is_told_with_what_takes_less(error, fails, monkeypatch):
-    def read_data(*arguments):
+    def read(data):
         raise error
 
-    monkeypatch.setattr(cli, "read_data", read_data)
+    monkeypatch.setattr(cli.Data, "read", read)
     err = fails("train")
     assert "Not enough memory: no 4 TB" in err
     assert "smaller --embedding-dim or --batch-size" in err
 
 
 def test_ctrl_c_while_exporting_publishes_nothing(trained, tmp_path):
-    command = [sys.executable, "-m", "tfrecs.cli", "export", str(trained), "--to", str(tmp_path)]
+    command = [
+        sys.executable,
+        "-m",
+        "tfrecs.cli",
+        "export",
+        str(trained),
+        "--saved-models",
+        str(tmp_path),
+    ]
     with subprocess.Popen(
         command,
         stdout=subprocess.PIPE,

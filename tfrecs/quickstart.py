@@ -16,81 +16,9 @@ import keras
 import numpy as np
 import pyarrow as pa
 
-from tfrecs import baselines, checks, export, retrieval, serving
-from tfrecs.datasets import Tables
-from tfrecs.evaluation import (
-    ModelPredictor,
-    ModelRecommender,
-    Results,
-    Split,
-    full_ranking,
-    rating_errors,
-    splits,
-)
+from tfrecs import export, retrieval, serving
+from tfrecs.evaluation import Results
 from tfrecs.run import Run
-
-PROTOCOLS = ("auto", "leave-last-out", "time", "random")
-
-
-def split_events(tables: Tables, protocol: str, model: str = "two_tower", seed: int = 0) -> Split:
-    """Splits the events that a model learns from.
-
-    Args:
-        tables: The data set.
-        protocol: "leave-last-out", "time" or "random"; "auto" is "leave-last-out" where events
-            carry times and the model learns what comes next, else "random".
-        model: A model of ratings learns from all events, the others from the positive ones.
-            Defaults to "two_tower".
-        seed: Of the random split. Defaults to 0.
-
-    Returns:
-        The split, its protocol named.
-    """
-    checks.one_of("protocol", protocol, PROTOCOLS)
-    rated = model == "matrix_factorization"
-    events = tables.events if rated else tables.positives
-    if events.num_rows == 0:
-        raise ValueError(
-            f"None of the {tables.events.num_rows:,} events is positive: {tables.positive}. "
-            "Name another column of labels (--label-column), or train --model "
-            "matrix_factorization, which learns from all labels."
-        )
-    if protocol == "auto":
-        timed = tables.spec.by_role("time") and not rated
-        protocol = "leave-last-out" if timed else "random"
-    if protocol == "leave-last-out":
-        return splits.leave_last_out(events, tables.spec)
-    if protocol == "time":
-        return splits.by_time(events, tables.spec, fraction=0.1)
-    return splits.random(events, fraction=0.1, seed=seed)
-
-
-def leaderboard(run: Run, ks: tuple[int, ...] = (10, 20, 100), seed: int = 0) -> Results:
-    """Judges a run beside what it must beat.
-
-    A model of what comes next ranks all candidates for every test user, beside random,
-    popularity, item-kNN and, in a generated world, the oracle. A model of ratings is judged by
-    RMSE and MAE.
-    """
-    spec, candidates, name = run.tables.spec, run.tables.candidates, run.options.model
-    if name == "matrix_factorization":
-        predictor = ModelPredictor(run.model, run.transform, run.tables)
-        ratings = run.split.train[spec.by_role("label")[0].name].to_numpy()
-        clip = float(ratings.min()), float(ratings.max())
-        return rating_errors({name: predictor}, run.split, run.tables, clip=clip, seed=seed)
-    recommenders: dict[str, Any] = {
-        "random": baselines.Random(seed=seed),
-        "popularity": baselines.Popularity(),
-        "item-kNN": baselines.ItemKNN(),
-    }
-    for baseline in recommenders.values():
-        baseline.fit(run.split.train, candidates, spec)
-    recommenders[name] = ModelRecommender(run.model, run.transform, candidates)
-    if run.tables.truth is not None:
-        oracle = baselines.Oracle(run.tables.truth.click_probability)
-        recommenders["oracle"] = oracle.fit(run.split.train, candidates, spec)
-    ks = tuple(k for k in ks if k <= candidates.num_rows) or (candidates.num_rows,)
-    return full_ranking(recommenders, run.split, run.tables, ks=ks, seed=seed)
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,6 @@ report.html        written by `evaluate`
 """
 
 import json
-import logging
 import time
 import zipfile
 from collections.abc import Callable, Iterator
@@ -18,50 +17,16 @@ from pathlib import Path
 from typing import Any
 
 import keras
-import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from tfrecs import checks, losses, models, optimizers
+from tfrecs import checks
 from tfrecs.datasets import Tables
-from tfrecs.evaluation import Split
-from tfrecs.features import FeatureTransform, from_arrays, log_q
+from tfrecs.evaluation import Results, Split
+from tfrecs.features import FeatureTransform
 from tfrecs.files import check_replaceable, written_aside
+from tfrecs.recipes import Training, TrainingOptions, recipe
 from tfrecs.spec import FeatureSpec
-
-logger = logging.getLogger("tfrecs")
-
-MODELS = ("two_tower", "matrix_factorization")
-_LARGEST = 1e15  # a batch of such labels, squared and summed, stays below float32's 3e38
-
-
-@dataclass(frozen=True)
-class TrainingOptions:
-    """What the user may set of a training.
-
-    Args:
-        model: "two_tower" (what comes next, from positive events) or "matrix_factorization"
-            (ratings). Defaults to "two_tower".
-        embedding_dim: Width of the vectors. Defaults to 64.
-        epochs: Passes over the training events. Defaults to 20.
-        batch_size: Events per step; also the number of in-batch candidates. Defaults to 512.
-        learning_rate: Of row-sparse Adagrad. Defaults to 0.05.
-        temperature: Divides the cosine of "two_tower". Defaults to 0.2.
-        seed: Of initial weights and order of events. Defaults to 0.
-    """
-
-    model: str = "two_tower"
-    embedding_dim: int = 64
-    epochs: int = 20
-    batch_size: int = 512
-    learning_rate: float = 0.05
-    temperature: float = 0.2
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        checks.one_of("model", self.model, MODELS)
-        for name in ("embedding_dim", "epochs", "batch_size", "learning_rate", "temperature"):
-            checks.positive(name, getattr(self, name))
 
 
 @dataclass(frozen=True)
@@ -97,6 +62,15 @@ class Run:
             "train": self.split.train,
             "test": self.split.test,
         }
+
+    def judge(self, ks: tuple[int, ...] = (10, 20, 100), seed: int = 0) -> Results:
+        """Judges the model beside what it must beat, as its recipe's task says.
+
+        Args:
+            ks: The k of ranking metrics. Defaults to 10, 20 and 100.
+            seed: Of what is drawn at random: the random baseline, the bootstrap. Defaults to 0.
+        """
+        return recipe(self.options.model).task.judge(self, ks, seed)
 
     def describe(self) -> dict[str, Any]:
         """Returns what `run.json` says."""
@@ -176,7 +150,7 @@ def train(
     options: TrainingOptions,
     callbacks: Callable[[int], list[keras.callbacks.Callback]] = lambda steps: [],
 ) -> Run:
-    """Adapts the features, trains a model by `fit` on the training events, and saves the run.
+    """Adapts the features, trains a model by its recipe on the training events, saves the run.
 
     Args:
         tables: The data set.
@@ -195,45 +169,12 @@ def train(
     """
     start = time.perf_counter()
     check_replaceable("folder", folder, "run.json")
-    query_id, candidate_id = tables.spec.query_id.name, tables.spec.candidate_id.name
-    names = [query_id, candidate_id]
-    if options.model == "matrix_factorization":
-        names.append(_label(tables.spec))
-        others = [f.name for f in tables.spec.by_role("label") if f.name not in names]
-        kept = [name for name in tables.spec.names if name not in others]
-        tables = replace(tables, spec=tables.spec.select(*kept))
-    spec = tables.spec.select(*names)
+    chosen = recipe(options.model)
+    spec = chosen.features(tables.spec)
+    tables = _with_labels_of(spec, tables)
     transform = FeatureTransform(spec).adapt(tables.queries, tables.candidates, split.train)
-    model, arrays, label = _prepare(transform, split.train, options)
-    data = from_arrays(
-        arrays,
-        min(options.batch_size, split.train.num_rows),
-        label=label,
-        shuffle=True,
-        seed=options.seed,
-        drop_remainder=True,
-    )
-    steps = int(data.cardinality())
-    history = model.fit(
-        data,
-        epochs=options.epochs,
-        shuffle=False,  # the dataset shuffles; Keras would warn
-        verbose=0,
-        callbacks=callbacks(steps),
-    ).history
-    if not np.isfinite(history["loss"][-1]):
-        rate = min(options.learning_rate / 10, 0.05)
-        raise ValueError(
-            checks.expected(
-                "learning_rate",
-                "small enough for the loss to stay finite",
-                options.learning_rate,
-                f"Try --learning-rate {rate:g}"
-                + (", or a greater --temperature." if options.temperature < 0.01 else "."),
-            )
-        )
-    if options.model == "two_tower":
-        model.set_unknown_query(arrays[query_id])
+    training = Training(chosen.model, transform, split.train, tables, options, callbacks)
+    model, history = chosen.fit(training)
     run = Run(
         folder=Path(folder),
         dataset=tables.name,
@@ -243,55 +184,17 @@ def train(
         transform=transform,
         tables=tables,
         split=split,
-        history={name: [float(v) for v in values] for name, values in history.items()},
+        history=history,
         seconds=time.perf_counter() - start,
     )
     run.save()
     return run
 
 
-def _label(spec: FeatureSpec) -> str:
-    labels = spec.by_role("label")
-    if not labels:
-        raise ValueError(
-            "Model 'matrix_factorization' needs a rating for every event, and the spec has no "
-            "feature with role 'label'. Name its column with --label-column, or train --model "
-            "two_tower."
-        )
-    return labels[0].name
-
-
-def _check_labels(name: str, labels: np.ndarray) -> None:
-    """Raises ValueError where the square of a label is no float32."""
-    wrong = ~(np.abs(labels) < _LARGEST)
-    if wrong.any():
-        row = int(np.argmax(wrong))
-        raise ValueError(
-            f"Column `{name}` must hold labels of at most {_LARGEST:g}, whose squared error is a "
-            f"float32. Received: {labels[row]:g} in row {row} of the training events "
-            f"({wrong.sum()} such rows). Drop those rows, or scale the column."
-        )
-
-
-def _prepare(
-    transform: FeatureTransform, events: pa.Table, options: TrainingOptions
-) -> tuple[Any, dict[str, np.ndarray], str]:
-    """Returns the compiled model, its training arrays and the name of the label among them."""
-    spec = transform.spec
-    arrays = transform.encode(events)
-    optimizer = optimizers.SparseAdagrad(options.learning_rate, initial_accumulator_value=1e-8)
-    if options.model == "matrix_factorization":
-        label = _label(spec)
-        _check_labels(label, arrays[label])
-        factorization = models.MatrixFactorization(
-            spec, options.embedding_dim, mean=float(np.mean(arrays[label])), seed=options.seed
-        )
-        factorization.compile(optimizer=optimizer, loss="mean_squared_error")
-        return factorization, arrays, label
-    candidate_id = spec.candidate_id.name
-    arrays[f"{candidate_id}_log_q"] = log_q(arrays[candidate_id])
-    two_tower = models.TwoTower(
-        spec, options.embedding_dim, temperature=options.temperature, seed=options.seed
-    )
-    two_tower.compile(optimizer=optimizer, loss=losses.InBatch(losses.Softmax()))
-    return two_tower, arrays, candidate_id
+def _with_labels_of(spec: FeatureSpec, tables: Tables) -> Tables:
+    """Returns the tables, where the model learns from a label without the other labels."""
+    if not spec.by_role("label"):
+        return tables
+    others = {f.name for f in tables.spec.by_role("label")} - set(spec.names)
+    kept = [name for name in tables.spec.names if name not in others]
+    return replace(tables, spec=tables.spec.select(*kept))

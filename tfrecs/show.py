@@ -22,8 +22,9 @@ from tfrecs.evaluation import (
     summarize,
     write_report,
 )
-from tfrecs.files import check_writable
-from tfrecs.run import Run, TrainingOptions
+from tfrecs.files import check_replaceable, check_writable
+from tfrecs.recipes import TrainingOptions, recipe
+from tfrecs.run import Run
 from tfrecs.run import train as train_run
 
 
@@ -70,7 +71,8 @@ def train(
     console: Console, tables: Tables, protocol: str, options: TrainingOptions, folder: Path
 ) -> Run:
     """Splits and trains with a progress bar."""
-    split = job.split_events(tables, protocol, options.model, options.seed)
+    check_replaceable("--output", folder, "run.json")
+    split = recipe(options.model).task.split(tables, protocol, options.seed)
     console.print(
         f"  {split.train.num_rows:,} training and {split.test.num_rows:,} test events "
         f"({split.protocol})"
@@ -111,7 +113,7 @@ def results_table(console: Console, results: Results) -> None:
 
 def evaluate(console: Console, run: Run) -> None:
     """Evaluates a run, prints the leaderboard and writes the report."""
-    results = job.leaderboard(run)
+    results = run.judge()
     results_table(console, results)
     path = report(run, results)
     console.print(f"Report: [bold]{path}[/]")
@@ -159,7 +161,7 @@ def titles(run: Run, positions: np.ndarray, scores: np.ndarray | None = None) ->
 
 def export(console: Console, run: Run, directory: Path, name: str, recall: float = 0.98) -> Any:
     """Builds the index, exports, and prints where."""
-    check_writable("to", directory)
+    check_writable("--saved-models", directory)
     indexed = index(console, run, recall)
     exported = job.export_run(run, indexed, directory, name)
     for variant, path in exported.paths.items():
@@ -190,12 +192,12 @@ def quickstart(
     saved_models: Path,
 ) -> None:
     """Runs the whole job from read tables on; see `tfrecs quickstart`."""
-    check_writable("saved_models", saved_models)
+    check_writable("--saved-models", saved_models)
     summary(console, tables)
     step(console, 2, "Training")
     run = train(console, tables, protocol, options, folder)
     step(console, 3, "Leaderboard: all items ranked for every test user, known ones left out")
-    results = job.leaderboard(run)
+    results = run.judge()
     results_table(console, results)
     step(console, 4, "Index")
     indexed = index(console, run, small=True)

@@ -1,0 +1,158 @@
+"""The command line: quickstart, train, evaluate, recommend, export, datasets, models."""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.table import Table
+
+from tfrecs.cli.options import DATASETS, Data, Training, console, errors, shares
+
+app = typer.Typer(
+    name="tfrecs",
+    help="Recommenders for Keras 3: from raw tables to a SavedModel that answers.",
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+STOPPED = 130  # the shell's code for Ctrl-C
+
+Model = Annotated[str, typer.Option(help="See `tfrecs models`", rich_help_panel="Training")]
+RunFolder = Annotated[Path, typer.Argument(help="A folder written by `tfrecs train`")]
+
+
+@app.command()
+@shares(data=Data, training=Training)
+def quickstart(
+    data: Data,
+    training: Training,
+    output: Annotated[Path, typer.Option(help="Folder of the run")] = Path("runs/quickstart"),
+    saved_models: Annotated[
+        Path, typer.Option(help="Folder that TF Serving reads; a version is added")
+    ] = Path("saved_models"),
+) -> None:
+    """Tables -> two-tower model -> leaderboard -> index -> SavedModel -> an answer -> report."""
+    from tfrecs import show
+
+    show.step(console, 1, "Data")
+    tables = data.read()
+    options = training.options("two_tower")
+    show.quickstart(console, tables, data.protocol, options, output, saved_models)
+
+
+@app.command()
+@shares(data=Data, training=Training)
+def train(
+    data: Data,
+    training: Training,
+    model: Model = "two_tower",
+    output: Annotated[Path, typer.Option(help="Folder of the run; replaced")] = Path("runs/last"),
+) -> None:
+    """Train a model on a data set or on your own tables, and keep the run."""
+    from tfrecs import show
+
+    options = training.options(model)
+    tables = data.read()
+    show.summary(console, tables)
+    run = show.train(console, tables, data.protocol, options, output)
+    console.print(f"Kept in [bold]{run.folder}[/]. Next: tfrecs evaluate {run.folder}")
+
+
+@app.command()
+def evaluate(run: RunFolder = Path("runs/last")) -> None:
+    """Rank all items for every test user, beside popularity and item-kNN; write a report."""
+    from tfrecs import show
+    from tfrecs.run import Run
+
+    loaded = Run.load(run)
+    show.evaluate(console, loaded)
+
+
+@app.command()
+def recommend(
+    user: Annotated[list[str], typer.Option(help="User id; repeat for several")],
+    run: RunFolder = Path("runs/last"),
+    k: Annotated[int, typer.Option("-k", help="Number of recommendations")] = 10,
+    include_seen: Annotated[
+        bool, typer.Option("--include-seen", help="Also what the user already knows")
+    ] = False,
+) -> None:
+    """Print the best items of a user from a run, known ones left out."""
+    from tfrecs import show
+    from tfrecs.run import Run
+
+    show.recommend(console, Run.load(run), user, k, include_seen)
+
+
+@app.command()
+def export(
+    run: RunFolder = Path("runs/last"),
+    saved_models: Annotated[
+        Path, typer.Option(help="Folder that TF Serving reads; a version is added")
+    ] = Path("saved_models"),
+    name: Annotated[str | None, typer.Option(help="Name of the served model")] = None,
+    recall: Annotated[float, typer.Option(help="recall@100 wanted of an approximate index")] = 0.98,
+) -> None:
+    """Export features, model and index as a versioned SavedModel, checked in a fresh process."""
+    from tfrecs import show
+    from tfrecs.run import Run
+
+    loaded = Run.load(run)
+    show.export(console, loaded, saved_models, name or loaded.options.model, recall)
+
+
+@app.command()
+def datasets() -> None:
+    """List the data sets that `--dataset` takes."""
+    table = Table("dataset", "what it is", box=None, header_style="bold")
+    for name, about in DATASETS.items():
+        table.add_row(name, about)
+    table.add_row("your own", "--events FILE --items FILE: CSV, TSV, Parquet, JSON lines")
+    console.print(table)
+
+
+@app.command()
+def models() -> None:
+    """List the models that `--model` takes."""
+    from tfrecs.recipes import RECIPES
+
+    table = Table("model", "learns", "what it is", box=None, header_style="bold")
+    for name, recipe in RECIPES.items():
+        table.add_row(name, recipe.task.name, recipe.about)
+    console.print(table)
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Runs the command line; bad input ends with a message and exit code 1, without a traceback."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    debug = "--debug" in arguments
+    try:
+        code = app([a for a in arguments if a != "--debug"], standalone_mode=False)
+    except (KeyboardInterrupt, typer.Abort):
+        code = STOPPED
+    except Exception as error:
+        code = _fail(error, debug)
+    if code == STOPPED:
+        errors.print("\n[bold]Stopped.[/] Nothing half-written is left.")
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def _fail(error: Exception, debug: bool) -> int:
+    if hasattr(error, "show") and hasattr(error, "exit_code"):  # of the command line's grammar
+        error.show()
+        return int(error.exit_code)
+    if debug:
+        errors.print_exception()
+        return 1
+    from tfrecs import checks
+
+    known = isinstance(error, (ValueError, TypeError, OSError, KeyError, ImportError, RuntimeError))
+    known |= isinstance(error, MemoryError) or type(error).__name__ == "ResourceExhaustedError"
+    name = "" if known else f"{type(error).__name__}: "
+    errors.print("[bold red]Error:[/] ", end="")
+    errors.print(f"{name}{checks.told(error)}", markup=False)
+    if not known:
+        errors.print("This is a defect of tfrecs. Add --debug for the traceback.")
+    return 1

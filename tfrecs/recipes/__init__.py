@@ -1,0 +1,28 @@
+"""Recipes: how each model of the zoo is trained from tables and judged, one file a kind."""
+
+from tfrecs import checks
+from tfrecs.recipes.base import PROTOCOLS as PROTOCOLS
+from tfrecs.recipes.base import History as History
+from tfrecs.recipes.base import Recipe as Recipe
+from tfrecs.recipes.base import Task as Task
+from tfrecs.recipes.base import Trained as Trained
+from tfrecs.recipes.base import Training as Training
+from tfrecs.recipes.base import TrainingOptions as TrainingOptions
+from tfrecs.recipes.pairs import NEXT_ITEM as NEXT_ITEM
+from tfrecs.recipes.pairs import TWO_TOWER
+from tfrecs.recipes.ratings import MATRIX_FACTORIZATION
+from tfrecs.recipes.ratings import RATING as RATING
+
+RECIPES = {r.name: r for r in (TWO_TOWER, MATRIX_FACTORIZATION)}
+
+
+def recipe(model: str) -> Recipe:
+    """Returns the recipe of a model, by the model's name.
+
+    Example:
+
+    >>> recipe("two_tower").options(epochs=3)
+    TrainingOptions(model='two_tower', embedding_dim=64, epochs=3, ...)
+    """
+    checks.one_of("model", model, RECIPES)
+    return RECIPES[model]

@@ -1,0 +1,80 @@
+"""Training on positive pairs: what comes next, judged by ranking all candidates."""
+
+from typing import Any
+
+import pyarrow as pa
+
+from tfrecs import baselines, losses, optimizers
+from tfrecs.datasets import Tables
+from tfrecs.evaluation import ModelRecommender, Results, full_ranking
+from tfrecs.features import log_q
+from tfrecs.models import TwoTower
+from tfrecs.recipes.base import History, Recipe, Task, Trained, Training
+from tfrecs.spec import FeatureSpec
+
+
+def positives(tables: Tables) -> pa.Table:
+    """Returns the positive events.
+
+    Raises:
+        ValueError: If there are none.
+    """
+    if tables.positives.num_rows == 0:
+        raise ValueError(
+            f"None of the {tables.events.num_rows:,} events is positive: {tables.positive}. "
+            "Name another column of labels (--label-column), or train --model "
+            "matrix_factorization, which learns from all labels."
+        )
+    return tables.positives
+
+
+def judge(trained: Trained, ks: tuple[int, ...] = (10, 20, 100), seed: int = 0) -> Results:
+    """Ranks all candidates for every test user, beside what a model must beat.
+
+    That is random, popularity, item-kNN and, in a generated world, the oracle.
+    """
+    tables, split = trained.tables, trained.split
+    recommenders: dict[str, Any] = {
+        "random": baselines.Random(seed=seed),
+        "popularity": baselines.Popularity(),
+        "item-kNN": baselines.ItemKNN(),
+    }
+    if tables.truth is not None:
+        recommenders["oracle"] = baselines.Oracle(tables.truth.click_probability)
+    for baseline in recommenders.values():
+        baseline.fit(split.train, tables.candidates, tables.spec)
+    model = ModelRecommender(trained.model, trained.transform, tables.candidates)
+    oracle = recommenders.pop("oracle", None)
+    recommenders[trained.options.model] = model
+    if oracle is not None:
+        recommenders["oracle"] = oracle
+    size = tables.candidates.num_rows
+    ks = tuple(k for k in ks if k <= size) or (size,)
+    return full_ranking(recommenders, split, tables, ks=ks, seed=seed)
+
+
+NEXT_ITEM = Task("next item", positives, judge, ordered=True)
+
+
+def ids(spec: FeatureSpec) -> FeatureSpec:
+    """Returns the spec of the two ids."""
+    return spec.select(spec.query_id.name, spec.candidate_id.name)
+
+
+def fit(training: Training) -> tuple[TwoTower, History]:
+    """Trains by in-batch softmax with the logQ correction, by row-sparse Adagrad."""
+    spec, options = training.transform.spec, training.options
+    arrays = training.transform.encode(training.events)
+    query, candidate = spec.query_id.name, spec.candidate_id.name
+    arrays[f"{candidate}_log_q"] = log_q(arrays[candidate])
+    model = training.initial
+    if model is None:
+        model = training.build(temperature=0.2)
+        optimizer = optimizers.SparseAdagrad(options.learning_rate, initial_accumulator_value=1e-8)
+        model.compile(optimizer=optimizer, loss=losses.InBatch(losses.Softmax()))
+    history = training.fit(model, arrays, candidate)
+    model.set_unknown_query(arrays[query])
+    return model, history
+
+
+TWO_TOWER = Recipe(TwoTower, NEXT_ITEM, ids, fit)

@@ -4,6 +4,7 @@ import json
 import os
 import platform
 import statistics
+import sys
 import time
 from collections.abc import Callable, Sequence
 from importlib.metadata import PackageNotFoundError, version
@@ -77,21 +78,39 @@ def versions(packages: Sequence[str]) -> dict[str, str]:
     return found
 
 
+def command(subject: str) -> str:
+    """Returns the command that this process was started by."""
+    return " ".join(["python", f"benchmarks/{subject}.py", *sys.argv[1:]])
+
+
+def unmeasured(document: dict[str, Any], rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Returns the rows of an earlier document that are not among `rows`, with their origin."""
+    same = ("data", "protocol", "model", "metric")
+    measured = {tuple(row[name] for name in same) for row in rows}
+    origin = {"command": document["command"], "date": document["date"]}
+    kept = [row for row in document["rows"] if tuple(row[name] for name in same) not in measured]
+    return [{**origin, **row} for row in kept]
+
+
 def write(
     subject: str,
     rows: list[dict[str, Any]],
     *,
     seed: int,
     packages: Sequence[str] = ("tensorflow", "keras", "scann", "numpy", "pyarrow"),
+    keep: bool = False,
 ) -> Path:
     """Writes `results/<subject>.json` and prints the rows as a table.
 
-    Rows of the same subject from an earlier run are replaced whole.
+    With `keep`, rows of an earlier run that this one did not measure stay, each with the command
+    and the date that it came from; else they are replaced whole.
     """
     RESULTS.mkdir(exist_ok=True)
     path = RESULTS / f"{subject}.json"
+    if keep and path.exists():
+        rows = unmeasured(json.loads(path.read_text()), rows) + rows
     document = {
-        "command": f"python benchmarks/{subject}.py",
+        "command": command(subject),
         "date": time.strftime("%Y-%m-%d"),
         "machine": machine(),
         "versions": versions(packages),

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from common import RESULTS, compare, row, write
+from common import compare, row, write
 
 SEED = 0
 RANDOM_90_10 = "random 90/10, default_rng(42).random(n) < 0.1, clipped to 1..5"
@@ -304,11 +304,7 @@ def main() -> None:
     arguments = parser.parse_args()
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     rows = [r for name in arguments.only.split(",") for r in globals()[name](arguments.peers)]
-    path = RESULTS / "factorization.json"
-    kept = json.loads(path.read_text())["rows"] if path.exists() else []
-    new = {(r["data"], r["model"], r["metric"]) for r in rows}
-    kept = [r for r in kept if (r["data"], r["model"], r["metric"]) not in new]
-    write("factorization", kept + rows, seed=SEED)
+    write("factorization", rows, seed=SEED, keep=True)
 
 
 if __name__ == "__main__":

@@ -39,7 +39,10 @@ def table(subject: str) -> str:
         cells = (row["data"], row["protocol"], row["model"], row["metric"], value, against)
         lines.append("| " + " | ".join(cells) + " |")
     versions = ", ".join(f"{name} {v}" for name, v in document["versions"].items())
-    made = f"`{document['command']}`, {document['date']}, {document['machine']}; {versions}."
+    origins = [(row.get("command"), row.get("date")) for row in document["rows"]]
+    runs = dict.fromkeys([(document["command"], document["date"]), *origins])
+    told = "; ".join(f"`{command}`, {date}" for command, date in runs if command)
+    made = f"{told}. {document['machine']}; {versions}."
     lines += ["", made]
     return "\n".join(lines) + "\n"
 

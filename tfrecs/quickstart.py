@@ -17,7 +17,8 @@ import numpy as np
 import pyarrow as pa
 
 from tfrecs import export, retrieval, serving
-from tfrecs.evaluation import Results
+from tfrecs.evaluation import Results, join_events
+from tfrecs.recipes import recipe
 from tfrecs.run import Run
 
 
@@ -86,17 +87,27 @@ def query_vectors(run: Run, queries: pa.Table) -> np.ndarray:
 
 
 def export_run(
-    run: Run, indexed: Indexed, directory: str | Path, name: str, results: Results | None = None
+    run: Run,
+    indexed: Indexed | None,
+    directory: str | Path,
+    name: str,
+    results: Results | None = None,
 ) -> Any:
-    """Exports features, model and index as a versioned SavedModel with its card."""
+    """Exports features, model and, of a Retriever, its index as a versioned SavedModel."""
     card: dict[str, Any] = {
         "data": run.dataset,
         "protocol": run.protocol,
         "parameters": run.describe()["options"],
-        "index": {"kind": indexed.kind, f"recall@{indexed.k}": indexed.recall},
     }
     if results is not None:
         card["metrics"] = results.to_dict()
+    if indexed is None:
+        rows = join_events(run.split.test.slice(0, 256), run.tables)
+        logits = recipe(run.options.model).task.logits
+        return export.export_ranker(
+            run.model, run.transform, rows, directory, name=name, probability=logits, card=card
+        )
+    card["index"] = {"kind": indexed.kind, f"recall@{indexed.k}": indexed.recall}
     candidates = run.tables.candidates
     display = [name for name in ("title",) if name in candidates.column_names]
     return export.export(

@@ -23,6 +23,7 @@ from tfrecs.evaluation import (
     write_report,
 )
 from tfrecs.files import check_replaceable, check_writable
+from tfrecs.models import Retriever
 from tfrecs.recipes import TrainingOptions, recipe
 from tfrecs.run import Run
 from tfrecs.run import train as train_run
@@ -160,9 +161,9 @@ def titles(run: Run, positions: np.ndarray, scores: np.ndarray | None = None) ->
 
 
 def export(console: Console, run: Run, directory: Path, name: str, recall: float = 0.98) -> Any:
-    """Builds the index, exports, and prints where."""
+    """Builds the index of a Retriever, exports, and prints where."""
     check_writable("--saved-models", directory)
-    indexed = index(console, run, recall)
+    indexed = index(console, run, recall) if isinstance(run.model, Retriever) else None
     exported = job.export_run(run, indexed, directory, name)
     for variant, path in exported.paths.items():
         console.print(f"  {variant:>5}: [bold]{path}[/]")

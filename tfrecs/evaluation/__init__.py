@@ -3,6 +3,7 @@
 from tfrecs.evaluation import splits as splits
 from tfrecs.evaluation.bootstrap import Estimate as Estimate
 from tfrecs.evaluation.predictor import ModelPredictor as ModelPredictor
+from tfrecs.evaluation.predictor import join_events as join_events
 from tfrecs.evaluation.protocols import full_ranking as full_ranking
 from tfrecs.evaluation.ratings import rating_errors as rating_errors
 from tfrecs.evaluation.recommender import ModelRecommender as ModelRecommender

@@ -20,6 +20,9 @@ nothing to exclude; as all its inputs have a batch axis, TensorFlow Serving may 
 `examples` `(B,)`, take the place of the features. A slot with nothing to fill it has score -inf
 and the missing id. A `k` below 1 or above the number of candidates is an error.
 
+`export_ranker` writes a Ranker, which needs no index, with `serving_default` and `score` (raw rows
+to `score` `(B,)`, and `probability` where scores are logits), `score_examples` and `rank`.
+
 Beside the SavedModel's own files: card.json and card.md, schema.pbtxt (tensorflow-metadata) and
 assets.extra/tf_serving_warmup_requests. A version appears by a rename, after it has answered like
 the model in a fresh process through TensorFlow's C API, the session that TensorFlow Serving runs.
@@ -27,3 +30,4 @@ the model in a fresh process through TensorFlow's C API, the session that Tensor
 
 from tfrecs.export.publish import Export as Export
 from tfrecs.export.publish import export as export
+from tfrecs.export.ranker import export_ranker as export_ranker

@@ -18,24 +18,29 @@ _BATCH = 8192  # candidates encoded at a time
 _SCORE_TOLERANCE = 1e-4
 
 
-def check_arguments(model: Any, transform: Any, index: Any, name: str, k: int) -> None:
-    """Raises TypeError or ValueError if an argument of `export` is none."""
+def check_arguments(name: str, **arguments: tuple[Any, type]) -> None:
+    """Raises TypeError or ValueError if an argument of an export is none.
+
+    Args:
+        name: Name of the served model.
+        **arguments: Other arguments by name, each with the class that it must be of.
+    """
     backend = keras.backend.backend()
     if backend != "tensorflow":
         raise RuntimeError(
             f"Export needs the TensorFlow backend. Received: {backend!r}. Save the model to a "
             ".keras file, start Python with KERAS_BACKEND=tensorflow, load it and export there."
         )
-    for argument, value, kind in (
-        ("model", model, Retriever),
-        ("transform", transform, FeatureTransform),
-        ("index", index, Index),
-    ):
+    for argument, (value, kind) in arguments.items():
         if not isinstance(value, kind):
             raise TypeError(checks.expected(argument, f"a {kind.__name__}", value))
     if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.-]*", name) or name.isdigit():
         expectation = "letters, digits, '_', '-' and '.', not a number: it names a folder"
         raise ValueError(checks.expected("name", expectation, name))
+
+
+def check_k(k: int, index: Index) -> None:
+    """Raises ValueError unless `k` is a number of results that the index has."""
     if isinstance(k, bool) or not 1 <= k <= index.num_candidates:
         expectation = f"between 1 and the {index.num_candidates} candidates of the index"
         raise ValueError(checks.expected("k", expectation, k))

@@ -23,7 +23,7 @@ from tfrecs.export.card import NEEDS, package_versions, write_card
 from tfrecs.export.catalogue import Catalogue
 from tfrecs.export.check import TOLERANCE
 from tfrecs.export.check import check as check_answers
-from tfrecs.export.requests import NUM_ODD_ROWS, PythonPath, Rows, first_row, sample_rows
+from tfrecs.export.requests import NUM_ODD_ROWS, PythonPath, Request, first_row, sample_rows
 from tfrecs.export.servable import Servable, Signatures, describe
 from tfrecs.export.warmup import write_warmup
 from tfrecs.features import FeatureTransform
@@ -89,9 +89,19 @@ def export(
         OSError, RuntimeError: If the files cannot be written, or answer otherwise than the model;
             nothing is published then. TypeError, ValueError: If an argument is wrong.
     """
-    gates.check_arguments(model, transform, index, name, k)
-    folders = _folders(Path(directory), name, index, version)
-    with tempfile.TemporaryDirectory() as scratch, _unpublished(directory), ExitStack() as asides:
+    gates.check_arguments(
+        name,
+        model=(model, Retriever),
+        transform=(transform, FeatureTransform),
+        index=(index, Index),
+    )
+    gates.check_k(k, index)
+    variants = {"scann": name, "stock": f"{name}_stock"}
+    folders = new_versions(Path(directory), variants, version)
+    if not index.needs_scann:
+        logger.info("%s needs no ScaNN: only the stock variant is written.", type(index).__name__)
+        del folders["scann"]
+    with tempfile.TemporaryDirectory() as scratch, unpublished(directory), ExitStack() as asides:
         id_name = transform.spec.candidate_id.name
         table = gates.in_order_of(index, candidates, id_name)
         shown = Catalogue(table, id_name, display, Path(scratch))
@@ -105,31 +115,47 @@ def export(
             chosen = exact if variant == "stock" and index.needs_scann else index
             aside = asides.enter_context(written_aside(folder))
             own = {"name": folder.parent.name, "version": int(folder.name), "variant": variant}
-            _write(aside, signatures, chosen, rows, own | said, check)
+            functions = signatures.trace(chosen.export_module())
+            names = (*signatures.query_names, *signatures.candidate_names)
+            servable = Servable(functions, transform, names, signatures.index, shown)
+            requests = PythonPath(signatures, chosen).requests(*rows)
+            write_version(aside, servable, functions, transform, requests, own | said, check)
     for variant, folder in folders.items():
         logger.info("Exported the %s variant to %s.", variant, folder)
     return Export(folders, int(folders["stock"].name), recall)
 
 
-def _write(
+def write_version(
     folder: Path,
-    signatures: Signatures,
-    index: Index,
-    rows: tuple[Rows, Rows],
+    servable: Servable,
+    functions: Mapping[str, Any],
+    transform: FeatureTransform,
+    requests: Sequence[Request],
     card: Mapping[str, Any],
     check: bool,
 ) -> None:
-    """Writes one variant into a folder that nobody sees yet, and checks it there."""
-    functions = signatures.trace(index.export_module())
-    _save(Servable(signatures, functions), functions, folder)
-    schema = text_format.MessageToString(signatures.transform.spec.to_schema())
+    """Writes one variant into a folder that nobody sees yet, and checks it there.
+
+    Args:
+        folder: The folder.
+        servable: What is saved.
+        functions: Its signatures.
+        transform: The adapted features.
+        requests: Requests with the answers of the Python path, the first one for the card.
+        card: Name, version, variant, and the sections of the card.
+        check: Whether to ask it in a fresh process, and compare.
+    """
+    _save(servable, functions, folder)
+    schema = text_format.MessageToString(transform.spec.to_schema())
     (folder / "schema.pbtxt").write_text(schema, encoding="utf-8")
-    requests = PythonPath(signatures, index).requests(*rows)
     examples = [first_row(request) for request in requests]
     write_warmup(folder, card["name"], [*examples, *requests], functions)
     checked = "Its answers were not compared with the model's."
     if check:
-        count, greatest = len(next(iter(rows[0].values()))), check_answers(folder, requests)
+        count, greatest = (
+            len(next(iter(requests[0].inputs.values()))),
+            check_answers(folder, requests),
+        )
         checked = (
             f"{len(requests)} requests of up to {count} rows, asked through TensorFlow's C API in "
             "a fresh process, were answered as the model answers: ids equal, numbers within "
@@ -165,7 +191,6 @@ def _said(
     signatures: Signatures, index: Index, recall: float, card: Mapping[str, Any]
 ) -> dict[str, Any]:
     """Returns the sections of the card that both variants share, the caller's among them."""
-    model = signatures.model
     own: dict[str, Any] = {
         "kind": type(index).__name__,
         "candidates": index.num_candidates,
@@ -175,21 +200,26 @@ def _said(
     }
     if index.needs_scann:
         own["plan"] = dataclasses.asdict(index.plan)
-    return {
-        **card,
-        "model": {
-            "class": type(model).__name__,
-            "parameters": sum(math.prod(weight.shape) for weight in model.weights),
-            "config": model.get_config(),
-        },
-        "index": {**own, **card.get("index", {})},
-        "versions": package_versions(),
-    }
+    sections = about_model(signatures.model, card)
+    return {**sections, "index": {**own, **card.get("index", {})}}
 
 
-def _folders(root: Path, name: str, index: Index, version: int | None) -> dict[str, Path]:
-    """Returns the folder of the new version, by variant."""
-    folders = {"scann": root / name, "stock": root / f"{name}_stock"}
+def about_model(model: Any, card: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns the caller's sections of the card, the model's and the versions'."""
+    parameters = sum(math.prod(weight.shape) for weight in model.weights)
+    own = {"class": type(model).__name__, "parameters": parameters, "config": model.get_config()}
+    return {**card, "model": own, "versions": package_versions()}
+
+
+def new_versions(root: Path, variants: Mapping[str, str], version: int | None) -> dict[str, Path]:
+    """Returns the folder of the new version, by variant.
+
+    Args:
+        root: Folder of all models.
+        variants: Name of the served model, by variant.
+        version: A positive integer that none of them has; `None` for the next.
+    """
+    folders = {variant: root / name for variant, name in variants.items()}
     there = [p.name for folder in folders.values() if folder.is_dir() for p in folder.iterdir()]
     if version is None:
         version = max((int(name) for name in there if name.isdigit()), default=0) + 1
@@ -197,18 +227,15 @@ def _folders(root: Path, name: str, index: Index, version: int | None) -> dict[s
         raise ValueError(checks.expected("version", "a positive integer", version))
     if str(version) in there:
         remedy = "A server may be reading it. Leave `version` out to take the next."
-        where = f"{version}, which is in {root / name} or its twin"
+        where = f"{version}, which is in {' or '.join(map(str, folders.values()))}"
         raise ValueError(checks.expected("version", "new", where, remedy))
     for left in (path for path in there if path.startswith(".")):
         logger.warning("%s was left by an export that was killed. Delete it.", left)
-    if not index.needs_scann:
-        logger.info("%s needs no ScaNN: only the stock variant is written.", type(index).__name__)
-        del folders["scann"]
     return {variant: folder / str(version) for variant, folder in folders.items()}
 
 
 @contextmanager
-def _unpublished(directory: str | os.PathLike[str]) -> Iterator[None]:
+def unpublished(directory: str | os.PathLike[str]) -> Iterator[None]:
     """Says of a failure to write what is there now: nothing."""
     try:
         yield

@@ -68,12 +68,13 @@ def sample_rows(
     if queries is None:
         known = _vocabulary_rows(transform, query)
     else:
-        known = _table_rows("queries", queries, query)
-    shown = _table_rows("candidates", candidates, candidate)
-    return _with_odd_rows(known, query), _with_odd_rows(shown, candidate)
+        known = table_rows("queries", queries, query)
+    shown = table_rows("candidates", candidates, candidate)
+    return with_odd_rows(known, query), with_odd_rows(shown, candidate)
 
 
-def _table_rows(argument: str, table: pa.Table, specs: Mapping[str, tf.TensorSpec]) -> Rows:
+def table_rows(argument: str, table: pa.Table, specs: Mapping[str, tf.TensorSpec]) -> Rows:
+    """Returns the first rows of a table."""
     rows = {}
     for name, spec in specs.items():
         if name not in table.column_names:
@@ -97,7 +98,8 @@ def _vocabulary_rows(transform: FeatureTransform, specs: Mapping[str, tf.TensorS
     return rows
 
 
-def _with_odd_rows(rows: Rows, specs: Mapping[str, tf.TensorSpec]) -> Rows:
+def with_odd_rows(rows: Rows, specs: Mapping[str, tf.TensorSpec]) -> Rows:
+    """Adds a row of unknown and one of missing values."""
     more = {}
     for name, spec in specs.items():
         odd = [UNKNOWN[spec.dtype.name], MISSING[spec.dtype.name]]
@@ -181,6 +183,7 @@ class PythonPath:
         count = min(len(vectors), len(targets))
         pairs = {name: values[:count] for name, values in (queries | features).items()}
         scores = self.model.score(vectors[:count], targets[:count, tf.newaxis])[:, 0]
+        specs = self.transform.raw_signature((*self.query_names, *self.candidate_names))
         with_examples = [
             Request("recommend", queries | options, self._answer(vectors, fewer, exclude)),
             Request("encode_query", queries, {EMBEDDING: np.asarray(vectors)}),
@@ -190,7 +193,7 @@ class PythonPath:
         return [
             Request("serving_default", queries, best),
             *with_examples,
-            *map(self._as_examples, with_examples),
+            *(as_examples(request, specs) for request in with_examples),
             self._rank(queries, candidates, vectors, targets),
         ]
 
@@ -198,16 +201,8 @@ class PythonPath:
         """Three candidates for every query."""
         chosen = (np.arange(len(vectors))[:, None] + np.arange(3)) % len(targets)  # (B, 3)
         lists = {n: [[v[i] for i in row] for row in chosen] for n, v in candidates.items()}
-        ids = np.array(lists[self.id_name])
         scores = np.asarray(self.model.score(vectors, tf.gather(targets, chosen)))
-        missing = ids == MISSING["int64" if ids.dtype.kind == "i" else "string"]
-        scores = np.where(missing, -np.inf, scores)
-        order = np.argsort(-scores, axis=1, kind="stable")
-        expected = {
-            self.id_name: np.take_along_axis(ids, order, 1).astype(object),
-            SCORE: np.take_along_axis(scores, order, 1).astype(np.float32),
-        }
-        return Request("rank", queries | lists, expected)
+        return Request("rank", queries | lists, ranked(self.id_name, lists, scores))
 
     def _answer(self, vectors: Any, k: int, exclude: Any) -> dict[str, np.ndarray]:
         scores, ids = self.index(vectors, k, exclude)
@@ -216,14 +211,26 @@ class PythonPath:
             ids = np.array([[v.decode() for v in row] for row in ids], object).reshape(ids.shape)
         return {self.id_name: ids, SCORE: np.asarray(scores)}
 
-    def _as_examples(self, request: Request) -> Request:
-        names = (*self.query_names, *self.candidate_names)
-        specs = self.transform.raw_signature(names)
-        specs = {name: spec for name, spec in specs.items() if name in request.inputs}
-        count = len(next(request.inputs[name] for name in specs))
-        examples: Rows = {"examples": [to_example(request.inputs, r, specs) for r in range(count)]}
-        rest = {name: v for name, v in request.inputs.items() if name not in specs}
-        return Request(f"{request.signature}_examples", examples | rest, request.expected)
+
+def ranked(id_name: str, lists: Rows, scores: np.ndarray) -> dict[str, np.ndarray]:
+    """Returns lists of candidates `(B, C)` and their scores, best first, missing ids last."""
+    ids = np.array(lists[id_name])
+    missing = ids == MISSING["int64" if ids.dtype.kind == "i" else "string"]
+    scores = np.where(missing, -np.inf, scores)
+    order = np.argsort(-scores, axis=1, kind="stable")
+    return {
+        id_name: np.take_along_axis(ids, order, 1).astype(object),
+        SCORE: np.take_along_axis(scores, order, 1).astype(np.float32),
+    }
+
+
+def as_examples(request: Request, specs: Mapping[str, tf.TensorSpec]) -> Request:
+    """Returns the request with its features as serialized tf.Examples."""
+    specs = {name: spec for name, spec in specs.items() if name in request.inputs}
+    count = len(next(request.inputs[name] for name in specs))
+    examples: Rows = {"examples": [to_example(request.inputs, r, specs) for r in range(count)]}
+    rest = {name: v for name, v in request.inputs.items() if name not in specs}
+    return Request(f"{request.signature}_examples", examples | rest, request.expected)
 
 
 def first_row(request: Request) -> Request:

@@ -92,7 +92,7 @@ class Signatures:
             input_signature=[signature],
             autograph=False,
         )
-        return lambda raw: traced({name: _dense(raw[name], signature[name]) for name in signature})
+        return lambda raw: traced({name: dense(raw[name], signature[name]) for name in signature})
 
     def trace(self, index: Any) -> dict[str, Any]:
         """Returns the signatures as concrete functions, by name.
@@ -124,12 +124,11 @@ class Signatures:
             ("score", self.score, both, query | candidate, {}),
         ):
             functions[name] = (function, inputs | more)
-            functions[f"{name}_examples"] = (self._parsed(function, names), examples | more)
-        return {name: _trace(*function) for name, function in functions.items()}
-
-    def _parsed(self, function: Callable[[Raw], Raw], names: Iterable[str]) -> Callable[[Raw], Raw]:
-        """Returns `function` with its features read from serialized tf.Examples."""
-        return lambda raw: function(raw | self.transform.parse_example(raw["examples"], names))
+            functions[f"{name}_examples"] = (
+                from_examples(function, self.transform, names),
+                examples | more,
+            )
+        return {name: trace(*function) for name, function in functions.items()}
 
     def encode_query(self, raw: Raw) -> Raw:
         """Raw query features to vectors `(B, D)`."""
@@ -191,20 +190,25 @@ class Servable(tf.Module):
     Python and fail in the C++ session: so there is none.
 
     Args:
-        signatures: What the SavedModel offers.
-        functions: The same, traced.
+        functions: What the SavedModel offers, traced.
+        transform: The adapted features.
+        names: Features that they read.
+        parts: Modules that they use.
     """
 
-    def __init__(self, signatures: Signatures, functions: Mapping[str, Any]) -> None:
+    def __init__(
+        self,
+        functions: Mapping[str, Any],
+        transform: FeatureTransform,
+        names: Iterable[str],
+        *parts: tf.Module,
+    ) -> None:
         super().__init__(name="servable")
         used = {id(v): v for function in functions.values() for v in function.variables}
         self.weights = list(used.values())
-        self.index = signatures.index
-        self.catalogue = signatures.catalogue
-        spec, learned = signatures.transform.spec, signatures.transform.learned
-        names = (*signatures.query_names, *signatures.candidate_names)
-        inputs = signatures.transform.raw_signature(names)
-        owners = dict.fromkeys(spec.owner(name).name for name in inputs)
+        self.parts = list(parts)
+        spec, learned = transform.spec, transform.learned
+        owners = dict.fromkeys(spec.owner(name).name for name in transform.raw_signature(names))
         self.lookups = [learned.lookups[name] for name in owners if name in learned.lookups]
 
 
@@ -219,7 +223,14 @@ def describe(functions: Mapping[str, Any]) -> dict[str, dict[str, dict[str, str]
     }
 
 
-def _dense(tensor: Any, spec: tf.TensorSpec) -> tf.Tensor:
+def from_examples(
+    function: Callable[[Raw], Raw], transform: FeatureTransform, names: Iterable[str]
+) -> Callable[[Raw], Raw]:
+    """Returns `function` with its features read from serialized tf.Examples."""
+    return lambda raw: function(raw | transform.parse_example(raw["examples"], names))
+
+
+def dense(tensor: Any, spec: tf.TensorSpec) -> tf.Tensor:
     """Pads the ragged lists of a parsed tf.Example with missing values."""
     if not isinstance(tensor, tf.RaggedTensor):
         return tensor
@@ -227,7 +238,8 @@ def _dense(tensor: Any, spec: tf.TensorSpec) -> tf.Tensor:
     return tensor.to_tensor(float("nan") if kind == "float32" else missing_value(kind))
 
 
-def _trace(function: Callable[[Raw], Raw], inputs: dict[str, tf.TensorSpec]) -> Any:
+def trace(function: Callable[[Raw], Raw], inputs: dict[str, tf.TensorSpec]) -> Any:
+    """Returns a concrete function whose inputs are named."""
     named = {name: tf.TensorSpec(spec.shape, spec.dtype, name) for name, spec in inputs.items()}
     traced = tf.function(lambda **raw: function(raw), autograph=False)
     return traced.get_concrete_function(**named)

@@ -142,12 +142,14 @@ class Task:
         events: Given the tables, the events that models of this task learn from.
         judge: Given what was trained, the k of the metrics and a seed, returns the leaderboard.
         ordered: Whether the last event of a user is what is predicted, where events carry times.
+        logits: Whether scores are logits, whose sigmoid is a probability.
     """
 
     name: str
     events: Callable[[Tables], pa.Table]
     judge: Callable[[Trained, tuple[int, ...], int], Results]
     ordered: bool = False
+    logits: bool = False
 
     def split(self, tables: Tables, protocol: str = "auto", seed: int = 0) -> Split:
         """Splits the events that a model of this task learns from.

@@ -69,7 +69,7 @@ def test_the_checkerboard_is_learned(checkerboard, spec):
 def test_blocks_change_nothing(checkerboard, spec, monkeypatch, block):
     events, users, items = checkerboard
     expected = ItemKNN(neighbours=3).fit(events, items, spec).score(users)
-    monkeypatch.setattr("tfrecs.baselines.item_knn._MAX_BLOCK", block)
+    monkeypatch.setattr("tfrecs.baselines.neighbours._MAX_BLOCK", block)
     np.testing.assert_array_equal(
         ItemKNN(neighbours=3).fit(events, items, spec).score(users), expected
     )

@@ -3,6 +3,8 @@
 from tfrecs.baselines.base import Baseline as Baseline
 from tfrecs.baselines.base import interaction_matrix as interaction_matrix
 from tfrecs.baselines.chance import Random as Random
+from tfrecs.baselines.ease import EASE as EASE
 from tfrecs.baselines.item_knn import ItemKNN as ItemKNN
 from tfrecs.baselines.oracle import Oracle as Oracle
 from tfrecs.baselines.popularity import Popularity as Popularity
+from tfrecs.baselines.user_knn import UserKNN as UserKNN

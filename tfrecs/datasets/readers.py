@@ -5,6 +5,7 @@ import gzip
 import io
 import json
 import zlib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -92,6 +93,19 @@ def _delimiter(data: bytes) -> str:
     """Returns which of comma, tab and semicolon is most often in the first line."""
     line = data.split(b"\n", 1)[0]
     return max(",\t;", key=lambda delimiter: line.count(delimiter.encode()))
+
+
+def find_file(data_dir: str | Path, folders: Sequence[str], name: str, owner: str) -> Path:
+    """Returns where the file `name`, or `name.gz`, is: in `data_dir` or in one of its `folders`.
+
+    Raises:
+        FileNotFoundError: It is in none of them; `owner` is what the message calls the data.
+    """
+    places = [Path(data_dir), *(Path(data_dir) / folder for folder in folders)]
+    for path in (place / (name + end) for place in places for end in ("", ".gz")):
+        if path.is_file():
+            return path
+    raise FileNotFoundError(f"{data_dir} holds no {name} of {owner}, nor does {folders[0]} in it.")
 
 
 def read_bytes(path: Path) -> bytes:

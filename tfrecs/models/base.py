@@ -9,22 +9,11 @@ import numpy as np
 from keras import ops
 
 from tfrecs import checks
+from tfrecs.layers import column as column
 from tfrecs.spec import FeatureSpec
 
 Tensor = Any  # a tensor of whichever backend Keras runs on
 Batch = dict[str, Tensor]
-
-
-def column(batch: Batch, name: str) -> Tensor:
-    """Returns a tensor of the batch.
-
-    Raises:
-        ValueError: It is not there.
-    """
-    if name not in batch:
-        remedy = f"Add it: `transform(raw)` makes it where `raw` has {name!r}."
-        raise ValueError(checks.expected("batch", f"a dict with {name!r}", sorted(batch), remedy))
-    return batch[name]
 
 
 class RecModel(keras.Model):

@@ -62,8 +62,9 @@ def write(variable: Any, ids: Tensor, rows: Tensor) -> None:
 
 
 def subtract(variable: Any, ids: Tensor, rows: Tensor) -> None:
-    """Subtracts from the rows `ids` of a variable."""
-    _tf_variable(variable).scatter_sub(tf.IndexedSlices(rows, ids))
+    """Subtracts from the rows `ids` of a variable, each id once."""
+    # TensorFlow's scatter_sub takes six times as long as reading and overwriting the rows
+    write(variable, ids, read(variable, ids) - rows)
 
 
 def clip(optimizer: keras.optimizers.Optimizer, gradients: Sequence[Tensor]) -> list[Tensor]:

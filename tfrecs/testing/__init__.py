@@ -3,6 +3,9 @@
 from tfrecs.testing.case import Check as Check
 from tfrecs.testing.case import ContractError as ContractError
 from tfrecs.testing.case import ModelCase as ModelCase
+from tfrecs.testing.clicks import CLICKS as CLICKS
+from tfrecs.testing.clicks import FEW as FEW
+from tfrecs.testing.clicks import click_case as click_case
 from tfrecs.testing.data import checkerboard as checkerboard
 from tfrecs.testing.data import markov_sequences as markov_sequences
 from tfrecs.testing.data import random_table as random_table

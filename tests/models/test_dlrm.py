@@ -37,4 +37,4 @@ def test_the_top_reads_the_numbers_vector_and_the_dot_products():
 
 def test_without_numbers_there_is_no_bottom():
     model = DLRM(spec(), embedding_dim=2, hidden=())
-    assert [w.path.split("/")[1] for w in model.weights] == ["bag", "top", "top"]
+    assert [w.path for w in model.weights] == ["bag/embeddings", "dense_0/kernel", "dense_0/bias"]

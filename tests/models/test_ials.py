@@ -91,7 +91,7 @@ def test_the_loss_is_the_objective_and_never_grows():
     losses = model.fit(events, epochs=8).history["loss"]
     assert all(later <= earlier * (1 + 1e-6) for earlier, later in itertools.pairwise(losses))
     p, q = (table[2:] for table in factors(model))
-    total = objective(dense(events), p, q, 0.1, 0.003)
+    total = objective(dense(events), p, q, 0.3, 0.007)
     assert losses[-1] == pytest.approx(total / len(events["user_id"]), rel=1e-5)
 
 
@@ -99,11 +99,11 @@ def test_at_the_end_no_small_step_makes_the_objective_less():
     weights, model = dense(some()), IALS(spec(), embedding_dim=2, l2=0.05)
     model.fit(some(), epochs=200)
     p, q = (table[2:].astype(float) for table in factors(model))
-    least = objective(weights, p, q, 0.1, 0.05)
+    least = objective(weights, p, q, 0.3, 0.05)
     rng = np.random.default_rng(0)
     for _ in range(20):
         step = [0.01 * rng.normal(size=table.shape) for table in (p, q)]
-        assert objective(weights, p + step[0], q + step[1], 0.1, 0.05) > least
+        assert objective(weights, p + step[0], q + step[1], 0.3, 0.05) > least
 
 
 def test_users_get_the_other_items_of_their_half_first():

@@ -38,8 +38,8 @@ class IALS(Retriever):
     Args:
         spec: Features; the two ids and such lists are used.
         embedding_dim: Length of `p` and `q`. Defaults to 64.
-        unobserved_weight: `a`, above 0. Defaults to 0.1.
-        l2: Above 0. Defaults to 0.003.
+        unobserved_weight: `a`, above 0. Defaults to 0.3.
+        l2: Above 0. Defaults to 0.007.
         l2_exponent: `v`: 0 for the same `l2` for all rows. Defaults to 1.0.
         block_dim: Solve for so many factors at a time (iALS++): a wide model's epoch then takes
             less, and it needs a few more of them. `None`, the default, is exact.
@@ -77,8 +77,8 @@ class IALS(Retriever):
         spec: FeatureSpec,
         embedding_dim: int = 64,
         *,
-        unobserved_weight: float = 0.1,
-        l2: float = 0.003,
+        unobserved_weight: float = 0.3,
+        l2: float = 0.007,
         l2_exponent: float = 1.0,
         block_dim: int | None = None,
         seed: int = 0,

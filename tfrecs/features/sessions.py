@@ -1,0 +1,201 @@
+"""Session-parallel batches: sessions side by side, one event of each a step."""
+
+import heapq
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from tfrecs import checks
+from tfrecs.features.order import Epoch, each_epoch
+from tfrecs.spec import PADDING_ID
+
+_CELLS = 1 << 19  # negatives drawn at once
+
+
+def from_sessions(
+    events: Mapping[str, Any],
+    lengths: Any,
+    lanes: int,
+    *,
+    inputs: Mapping[str, str],
+    targets: Mapping[str, str],
+    num_steps: int = 1,
+    num_negatives: int = 0,
+    alpha: float = 0.5,
+    seed: int = 0,
+    epoch: Epoch | None = None,
+) -> tf.data.Dataset:
+    """Batches of `lanes` sessions side by side, for models that carry their state on.
+
+    A lane goes through its session event by event: this event is the input, the next one the
+    target. When a session ends the next one takes its lane, and `carried` is `False` there. No
+    session is cut or padded; lanes that find no session any more hold padding until all are done.
+    Sessions come in their given order, the same every epoch; one of a single event has no target
+    and is left out.
+
+    Negatives are drawn by `P(i) ~ count(i)^alpha`, shared by a batch, for many steps at once.
+
+    Args:
+        events: Columns of N events by name: sessions one after the other, events in order of time.
+        lengths: Events of each session, `(S,)`, of sum N.
+        lanes: Number of sessions side by side, B.
+        inputs: By name in the batch, the column whose value at the input event it takes.
+        targets: By name in the batch, the column whose value at the next event it takes. The first
+            one is the label; of it negatives are drawn.
+        num_steps: Events of a lane in a batch, T: through so many the gradient goes back. Defaults
+            to 1, as published.
+        num_negatives: Ids drawn for each batch. Defaults to 0.
+        alpha: From 0 (uniform) to 1 (by popularity). Defaults to 0.5.
+        seed: Of the negatives. Defaults to 0.
+        epoch: Ties the negatives to the epoch of `fit`; see `Epoch`.
+
+    Returns:
+        Dataset of (batch, label). The batch holds inputs `(B, T)` with `<name>_mask`; `carried`
+        bool `(B, T)`, whether the event follows on that of the step before; targets `(B T,)`; with
+        negatives `negatives` int32 `(num_negatives,)` and the log of their and of the labels'
+        probabilities, `negatives_log_q` and `<label>_log_q`. Where there is no event, masks are
+        `False` and values 0.
+
+    Raises:
+        ValueError: Lengths that do not fit the events, no session of two events, arguments out of
+            range.
+
+    Example:
+
+    >>> steps = from_sessions({"item": [5, 6, 7, 8, 9]}, [3, 2], 2,
+    ...                       inputs={"history": "item"}, targets={"item_id": "item"})
+    >>> for batch, label in steps:
+    ...     print(batch["history"][:, 0].numpy(), label.numpy(), batch["carried"][:, 0].numpy())
+    [5 8] [6 9] [False False]
+    [6 0] [7 0] [ True False]
+
+    Reference:
+        Hidasi et al. 2016, arXiv:1511.06939, section 3.1; 2018, arXiv:1706.03847, section 3.
+    """
+    columns = {name: np.asarray(column) for name, column in events.items()}
+    lengths = np.asarray(lengths, np.int64)
+    _check(columns, lengths, {**inputs, **targets})
+    checks.positive("lanes", lanes)
+    checks.positive("num_steps", num_steps)
+    label = next(iter(targets))
+    plan = lane_plan(lengths, lanes, num_steps)  # (steps, B), the place of the input event
+    with tf.device("CPU"):
+        held = {name: tf.constant(columns[name]) for name in {*inputs.values(), *targets.values()}}
+        places = tf.constant(plan.reshape(-1, num_steps, lanes))
+        first = np.zeros(len(columns[targets[label]]), bool)
+        first[np.cumsum(lengths) - lengths] = True
+        starts = tf.constant(first)
+    draw = _Negatives(columns[targets[label]], num_negatives, alpha) if num_negatives else None
+    block = max(1, _CELLS // num_negatives) if num_negatives else 64
+
+    def batches(seeds: tf.Tensor, number: tf.Tensor) -> Any:
+        at = tf.transpose(places[number * block : (number + 1) * block], (0, 2, 1))  # (K, B, T)
+        alive, at = at >= 0, tf.maximum(at, 0)
+        batch = {"carried": alive & ~tf.gather(starts, at)}
+        for name, column in inputs.items():
+            batch[name] = _masked(tf.gather(held[column], at), alive)
+            batch[f"{name}_mask"] = alive
+        rows = (-1, lanes * num_steps)
+        for name, column in targets.items():
+            batch[name] = tf.reshape(_masked(tf.gather(held[column], at + 1), alive), rows)
+        if draw:
+            batch["negatives"] = draw(tf.shape(at)[0], seeds, number)  # (K, num_negatives)
+            batch["negatives_log_q"] = tf.gather(draw.log_q, batch["negatives"])
+            batch[f"{label}_log_q"] = tf.gather(draw.share, batch[label])
+        return batch, batch[label]
+
+    count = -(-len(places) // block)
+
+    def blocks(seeds: tf.Tensor) -> tf.data.Dataset:
+        return tf.data.Dataset.range(count).map(lambda number: batches(seeds, number))
+
+    dataset = each_epoch(blocks, seed, epoch).unbatch()
+    size = len(places)
+    return dataset.apply(tf.data.experimental.assert_cardinality(size)).prefetch(64)
+
+
+def lane_plan(lengths: np.ndarray, lanes: int, num_steps: int = 1) -> np.ndarray:
+    """Returns which event each lane reads at each step.
+
+    The next session goes to the lane that is free first, of several to the first of them.
+
+    Args:
+        lengths: Events of each session, `(S,)`.
+        lanes: Number of lanes, B.
+        num_steps: The number of steps is made a multiple of it. Defaults to 1.
+
+    Returns:
+        int64 `(steps, B)`, places of events that have a next one; -1 where there is none.
+
+    Example:
+
+    >>> lane_plan(np.array([3, 2, 2]), 2).tolist()
+    [[0, 3], [1, 5]]
+    """
+    starts = np.cumsum(lengths) - lengths
+    long = np.flatnonzero(lengths > 1)
+    counts = lengths[long] - 1  # steps of a session
+    heap = [(0, lane) for lane in range(lanes)]
+    taken = np.empty((2, len(long)), np.int64)
+    for number, count in enumerate(counts.tolist()):  # a session each, not an event
+        step, lane = heap[0]
+        taken[:, number] = step, lane
+        heapq.heapreplace(heap, (step + count, lane))
+    total = max(step for step, _ in heap)
+    plan = np.full((-(-total // num_steps) * num_steps, lanes), -1, np.int64)
+    within = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
+    step = np.repeat(taken[0], counts) + within
+    plan[step, np.repeat(taken[1], counts)] = np.repeat(starts[long], counts) + within
+    return plan
+
+
+class _Negatives:
+    """Draws ids by their counts to the power alpha; knows the log of both probabilities."""
+
+    def __init__(self, ids: np.ndarray, number: int, alpha: float) -> None:
+        if not 0 <= alpha <= 1:
+            raise ValueError(checks.expected("alpha", "from 0 to 1", alpha))
+        counts = np.bincount(ids).astype(np.float64)
+        counts[PADDING_ID] = 0
+        weights = np.where(counts > 0, counts**alpha, 0)
+        with tf.device("CPU"), np.errstate(divide="ignore"):
+            self.number = number
+            # float32 would never draw an id whose share is below its resolution
+            self.cumulative = tf.constant(np.cumsum(weights) / weights.sum())
+            lowest = np.finfo(np.float32).min
+            self.share = tf.constant(_log(counts, lowest))
+            self.log_q = tf.constant(_log(weights, lowest))
+
+    def __call__(self, steps: tf.Tensor, seeds: tf.Tensor, number: tf.Tensor) -> tf.Tensor:
+        seeds = tf.random.experimental.stateless_fold_in(seeds, number)
+        draws = tf.random.stateless_uniform([steps * self.number], seeds, dtype=tf.float64)
+        ids = tf.searchsorted(self.cumulative, draws, side="right")
+        return tf.reshape(ids, (steps, self.number))
+
+
+def _log(weights: np.ndarray, lowest: float) -> np.ndarray:
+    """Returns the logs of shares, float32; `lowest` for a share of 0."""
+    logs = np.log(weights / weights.sum())
+    return np.maximum(logs, lowest).astype(np.float32)
+
+
+def _masked(values: tf.Tensor, alive: tf.Tensor) -> tf.Tensor:
+    return tf.where(alive, values, tf.zeros([], values.dtype))
+
+
+def _check(columns: dict[str, np.ndarray], lengths: np.ndarray, wanted: Mapping[str, str]) -> None:
+    for name in wanted.values():
+        checks.one_of("column", name, columns)
+    if lengths.ndim != 1 or (lengths < 1).any():
+        raise ValueError(checks.expected("lengths", "positive, of shape (S,)", lengths))
+    sizes = {name: len(columns[name]) for name in wanted.values()}
+    if set(sizes.values()) != {int(lengths.sum())}:
+        raise ValueError(
+            checks.expected("lengths", f"of the sum of the events, {sizes}", int(lengths.sum()))
+        )
+    if not (lengths > 1).any():
+        raise ValueError(
+            checks.expected("lengths", "with a session of 2 events or more", int(lengths.max()))
+        )

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from tfrecs.cli.options import DATASETS, Data, Training, console, errors, shares
+from tfrecs.cli.options import Data, Training, console, errors, shares
 
 app = typer.Typer(
     name="tfrecs",
@@ -106,9 +106,11 @@ def export(
 @app.command()
 def datasets() -> None:
     """List the data sets that `--dataset` takes."""
+    from tfrecs.datasets import KNOWN
+
     table = Table("dataset", "what it is", box=None, header_style="bold")
-    for name, about in DATASETS.items():
-        table.add_row(name, about)
+    for name, known in KNOWN.items():
+        table.add_row(name, known.about + (" (--data-dir DIR)" if known.local else ""))
     table.add_row("your own", "--events FILE --items FILE: CSV, TSV, Parquet, JSON lines")
     console.print(table)
 

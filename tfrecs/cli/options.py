@@ -6,19 +6,13 @@ import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
 
 console = Console()
 errors = Console(stderr=True)
-
-DATASETS = {
-    "demo": "a generated content site with a known truth; nothing to download",
-    "movielens-100k": "100,000 ratings of 1,682 films by 943 users (grouplens.org)",
-    "movielens-1m": "1,000,209 ratings of 3,706 films by 6,040 users (grouplens.org)",
-}
 
 
 def _data(text: str) -> Any:
@@ -36,7 +30,7 @@ Column = Annotated[str | None, _data("Column of your files; guessed and shown wi
 class Data:
     """Which tables to read, and how to split their events."""
 
-    dataset: Annotated[str, _data("One of: " + ", ".join(DATASETS))] = "demo"
+    dataset: Annotated[str, _data("Its name; see `tfrecs datasets`")] = "demo"
     data_dir: Annotated[
         Path | None,
         _data("Folder with the owner's files; without it they are downloaded (extra 'datasets')"),
@@ -55,7 +49,7 @@ class Data:
 
     def read(self) -> Any:
         """Returns the Tables that the options name, and shows what was guessed."""
-        from tfrecs import checks, datasets
+        from tfrecs import datasets
 
         names = ("user", "item", "time", "label")
         columns = {name: getattr(self, f"{name}_column") for name in names}
@@ -67,11 +61,7 @@ class Data:
         given += [f"--{name}-column" for name, column in columns.items() if column]
         if given:
             raise ValueError(f"{', '.join(given)} need --events FILE, the table of your events.")
-        checks.one_of("dataset", self.dataset, DATASETS)
-        if self.dataset == "demo":
-            return datasets.demo()
-        size: Literal["100k", "1m"] = "100k" if self.dataset == "movielens-100k" else "1m"
-        return datasets.movielens(size, self.data_dir)
+        return datasets.read_known(self.dataset, self.data_dir)
 
 
 def show_columns(columns: dict[str, str | None], notes: Sequence[str]) -> None:

@@ -5,6 +5,8 @@ from tfrecs.datasets.demo import demo as demo
 from tfrecs.datasets.demo import demo_stream as demo_stream
 from tfrecs.datasets.files import OwnTables as OwnTables
 from tfrecs.datasets.files import read_tables as read_tables
+from tfrecs.datasets.known import KNOWN as KNOWN
+from tfrecs.datasets.known import read_known as read_known
 from tfrecs.datasets.lastfm import hetrec_lastfm as hetrec_lastfm
 from tfrecs.datasets.movielens import movielens as movielens
 from tfrecs.datasets.movielens import movielens_folds as movielens_folds

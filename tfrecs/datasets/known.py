@@ -1,0 +1,77 @@
+"""The data sets that have a name."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from tfrecs import checks
+from tfrecs.datasets.citeulike import citeulike
+from tfrecs.datasets.demo import demo
+from tfrecs.datasets.lastfm import hetrec_lastfm
+from tfrecs.datasets.movielens import movielens
+from tfrecs.datasets.tables import Tables
+
+
+@dataclass(frozen=True)
+class Known:
+    """A data set with a name.
+
+    Args:
+        about: What it is, in a line.
+        read: Given the folder of the owner's files, or `None` to download them, returns it.
+        local: Whether there is no download, so that the folder is needed.
+    """
+
+    about: str
+    read: Callable[[Path | None], Tables]
+    local: bool = False
+
+
+KNOWN = {
+    "demo": Known(
+        "a generated content site with a known truth; nothing to download",
+        lambda data_dir: demo(),
+    ),
+    "movielens-100k": Known(
+        "100,000 ratings of 1,682 films by 943 users (grouplens.org)",
+        partial(movielens, "100k"),
+    ),
+    "movielens-1m": Known(
+        "1,000,209 ratings of 3,706 films by 6,040 users (grouplens.org)",
+        partial(movielens, "1m"),
+    ),
+    "hetrec-lastfm": Known(
+        "92,834 listening counts of 17,632 artists by 1,892 users (grouplens.org)",
+        lambda data_dir: hetrec_lastfm(data_dir or ""),
+        local=True,
+    ),
+    "citeulike-a": Known(
+        "204,986 articles in the libraries of 5,551 users",
+        lambda data_dir: citeulike(data_dir or ""),
+        local=True,
+    ),
+}
+
+
+def read_known(name: str, data_dir: str | Path | None = None) -> Tables:
+    """Reads a data set by its name.
+
+    Args:
+        name: One of `KNOWN`.
+        data_dir: Folder of the owner's files; `None`, the default, to download them.
+
+    Raises:
+        ValueError: If the name is not known, or a folder is needed and none is given.
+
+    Example:
+
+    >>> read_known("demo").candidates.num_rows
+    1000
+    """
+    checks.one_of("dataset", name, KNOWN)
+    known = KNOWN[name]
+    if known.local and data_dir is None:
+        remedy = f"It has no download of ours. Add --data-dir DIR, the folder of {name}'s files."
+        raise ValueError(checks.expected("data_dir", f"a folder for {name!r}", None, remedy))
+    return known.read(None if data_dir is None else Path(data_dir))

@@ -3,10 +3,10 @@
     TFRECS_DATA=DIR python benchmarks/implicit.py --peers                       # everything
     TFRECS_DATA=DIR python benchmarks/implicit.py --only ml-1m-4 --peers
 
-Data sets: `ml-1m-4` (ratings of 4 and 5), `ml-1m` (all ratings), `lastfm`, `citeulike`: 20 % of each
-user's events held out at random, users of 5 events or more; `ncf` (ml-1m leave-one-out, 99 given
-negatives). `--peers` runs the library implicit too, ALS and BPR, in a process and a venv of its own,
-with as many threads. Rows of data sets not run are kept.
+Data sets: `ml-1m-4` (ratings of 4 and 5), `ml-1m` (all ratings), `lastfm`, `citeulike`: 20 % of
+each user's events held out at random, users of 5 events or more; `ncf` (ml-1m leave-one-out, 99
+given negatives). `--peers` runs the library implicit too, ALS and BPR, in a process and a venv of
+its own, with as many threads. Rows of data sets not run are kept.
 """
 
 import argparse
@@ -318,7 +318,9 @@ def run_peers(problem: Problem, python: str) -> dict[str, list[dict[str, Any]]]:
         scipy.sparse.save_npz(f"{folder}/train.npz", problem.train)
         script = Path(__file__).with_name("implicit_peers.py")
         environment = os.environ | {"OPENBLAS_NUM_THREADS": "1"}  # it has threads of its own
-        subprocess.run([python, script, folder, str(THREADS)], check=True, env=environment)
+        # -P: or `import implicit` would find this file
+        command = [python, "-P", script, folder, str(THREADS)]
+        subprocess.run(command, check=True, env=environment)
         found = {}
         for name, told in json.loads(Path(folder, "peers.json").read_text()).items():
             arrays = np.load(f"{folder}/{told['file']}")

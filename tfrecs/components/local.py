@@ -1,0 +1,267 @@
+"""Runs a pipeline on this machine: processes, a cache by content, resume, one folder a run.
+
+    <root>/artifacts/<Component>/<key>/<output>/   what was made; a folder appears whole or not
+    <root>/runs/<time>/                            run.json, a log a node, links to its artifacts
+    <root>/lineage.sqlite                          who made what of what
+
+The key of an execution hashes its component, code, parameters, the digests of its inputs and the
+files it reads. A key whose folder is there is not run again: so a run that was killed resumes at
+the node that it had not finished, and a changed parameter reruns just what depends on it.
+"""
+
+import concurrent.futures as futures
+import fcntl
+import hashlib
+import inspect
+import json
+import logging
+import multiprocessing
+import os
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from tfrecs import checks
+from tfrecs.components import artifacts, worker
+from tfrecs.components.artifacts import Artifact
+from tfrecs.components.component import Channel, LatestBlessed, Node
+from tfrecs.components.pipeline import Pipeline
+from tfrecs.components.store import Store
+from tfrecs.files import written_aside
+
+logger = logging.getLogger("tfrecs")
+Report = Callable[[str, str, float, str], None]  # node, state, seconds, message
+
+
+@dataclass
+class Run:
+    """What became of a run.
+
+    Args:
+        folder: Its folder.
+        states: "cached", "done" or "failed" by node; nodes that were not reached are missing.
+        outputs: Artifacts by node and name.
+        errors: Messages of the nodes that failed.
+    """
+
+    folder: Path
+    states: dict[str, str] = field(default_factory=dict)
+    outputs: dict[str, dict[str, Artifact]] = field(default_factory=dict)
+    errors: dict[str, str] = field(default_factory=dict)
+
+
+class PipelineError(RuntimeError):
+    """A node failed; the message says which, why, and where its log is."""
+
+
+def run(
+    pipeline: Pipeline,
+    root: str | Path,
+    *,
+    processes: int = 2,
+    report: Report = lambda node, state, seconds, message: None,
+) -> Run:
+    """Runs the nodes whose results are not there yet.
+
+    Args:
+        pipeline: The pipeline.
+        root: Folder of its runs and artifacts.
+        processes: Worker processes, so many nodes run at a time; 0 runs all in this process.
+        report: Called when a node is "running", "cached", "done" or "failed".
+
+    Raises:
+        PipelineError: A node failed; what did not depend on it has been finished.
+        RuntimeError: Another run of the same root is under way.
+    """
+    root = Path(root)
+    with _locked(root):
+        for left in (root / "artifacts").glob("*/.*"):  # of runs that were killed
+            shutil.rmtree(left, ignore_errors=True)
+        return _Running(pipeline, root, report).run(processes)
+
+
+class _Running:
+    """A run under way."""
+
+    def __init__(self, pipeline: Pipeline, root: Path, report: Report) -> None:
+        self.pipeline = pipeline
+        self.root = root.absolute()
+        self.report = report
+        self.store = Store(root)
+        self.result = Run(_new_folder(self.root / "runs"))
+        self.started: dict[str, float] = {}
+
+    def run(self, processes: int) -> Run:
+        name = self.result.folder.name
+        self.store.start_run(name, self.pipeline.name)
+        state = "failed"
+        try:
+            with _pool(processes) as submit:
+                self._loop(submit)
+            state = "failed" if self.result.errors else "done"
+        except KeyboardInterrupt:
+            state = "stopped"
+            raise
+        finally:
+            self.store.end_run(name, state)
+            self._save(state)
+        if self.result.errors:
+            node, message = next(iter(self.result.errors.items()))
+            log = self.result.folder / f"{node}.log"
+            raise PipelineError(f"{node} failed: {message}\nLog: {log}")
+        return self.result
+
+    def _loop(self, submit: Callable[[worker.Task], futures.Future[Any]]) -> None:
+        waiting = list(self.pipeline.nodes)
+        running: dict[futures.Future[Any], tuple[Node, worker.Task]] = {}
+        while True:
+            for node in self.pipeline.nodes:  # parents come first
+                ready = all(parent in self.result.outputs for parent in node.parents)
+                if not ready or node not in waiting:
+                    continue
+                waiting.remove(node)
+                task = self._task(node)
+                self.started[node.id] = time.time()
+                if (Path(task.folder) / worker.EXECUTION).is_file():
+                    self._finish(node, task, "cached", worker.read(task.folder, [*task.outputs]))
+                else:
+                    self.report(node.id, "running", 0.0, "")
+                    running[submit(task)] = node, task
+            if not running:
+                return
+            done, _ = futures.wait(running, return_when=futures.FIRST_COMPLETED)
+            for future in done:
+                node, task = running.pop(future)
+                error = future.exception()
+                if error is None:
+                    self._finish(node, task, "done", future.result())
+                else:
+                    self._fail(node, task, error)
+
+    def _task(self, node: Node) -> worker.Task:
+        """Resolves inputs and takes the key of an execution."""
+        component = node.component
+        given = {name: self._resolve(channel) for name, channel in node.inputs.items()}
+        inputs = {name: made for name, made in given.items() if made is not None}
+        files = {str(f): artifacts.digest(f) for f in component.files(node.parameters)}
+        said = {
+            "component": component.name,
+            "code": component.code,
+            "parameters": node.parameters,
+            "inputs": {name: made.digest for name, made in inputs.items()},
+            "files": files,
+        }
+        key = hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
+        execution = {"key": key, "node": node.id, **said}
+        return worker.Task(
+            execution=execution,
+            module=component.executor.__module__,
+            file=inspect.getsourcefile(component.executor) or "",
+            function=component.executor.__name__,
+            inputs=inputs,
+            outputs={name: kind.__name__ for name, kind in component.outputs.items()},
+            folder=str(self.root / "artifacts" / component.name / key[:16]),
+            log=str(self.result.folder / f"{node.id}.log"),
+            parameters=node.parameters,
+        )
+
+    def _resolve(self, given: Channel | LatestBlessed) -> Artifact | None:
+        if isinstance(given, Channel):
+            return self.result.outputs[given.node][given.name]
+        other = given.other_than
+        mine = None if other is None else self.result.outputs[other.node][other.name].digest
+        return self.store.blessed(given.before_span, mine)
+
+    def _finish(
+        self, node: Node, task: worker.Task, state: str, outputs: dict[str, Artifact]
+    ) -> None:
+        said = json.loads((Path(task.folder) / worker.EXECUTION).read_text())
+        self.store.add_execution(said, task.inputs, outputs)
+        self.result.outputs[node.id] = outputs
+        for name, made in outputs.items():
+            link = self.result.folder / node.id / name
+            link.parent.mkdir(exist_ok=True)
+            link.symlink_to(os.path.relpath(made.uri, link.parent))
+        self._note(node, task, state, "")
+
+    def _fail(self, node: Node, task: worker.Task, error: BaseException) -> None:
+        message = checks.told(error) if isinstance(error, Exception) else str(error)
+        self.result.errors[node.id] = message
+        self._note(node, task, "failed", message)
+
+    def _note(self, node: Node, task: worker.Task, state: str, message: str) -> None:
+        seconds = time.time() - self.started[node.id]
+        self.result.states[node.id] = state
+        key = task.execution["key"]
+        self.store.add_step(self.result.folder.name, node.id, key, state, seconds, message)
+        self.report(node.id, state, seconds, message)
+
+    def _save(self, state: str) -> None:
+        said = {
+            "pipeline": self.pipeline.name,
+            "state": state,
+            "nodes": self.result.states,
+            "errors": self.result.errors,
+            "artifacts": {
+                node: {name: made.uri for name, made in outputs.items()}
+                for node, outputs in self.result.outputs.items()
+            },
+        }
+        with written_aside(self.result.folder / "run.json") as aside:
+            aside.write_text(json.dumps(said, indent=2, ensure_ascii=False))
+
+
+def _new_folder(runs: Path) -> Path:
+    """Makes a folder named by the time."""
+    name = time.strftime("%Y%m%d-%H%M%S")
+    for number in range(1, 1000):
+        folder = runs / (name if number == 1 else f"{name}-{number}")
+        try:
+            folder.mkdir(parents=True)
+        except FileExistsError:
+            continue
+        return folder
+    raise RuntimeError(checks.expected("root", "without a thousand runs this second", str(runs)))
+
+
+@contextmanager
+def _locked(root: Path) -> Iterator[None]:
+    """Lets one run at a time into a root; the lock goes with the process."""
+    root.mkdir(parents=True, exist_ok=True)
+    with (root / ".lock").open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise RuntimeError(f"Another run of {root} is under way. Wait for its end.") from error
+        yield
+
+
+@contextmanager
+def _pool(processes: int) -> Iterator[Callable[[worker.Task], futures.Future[Any]]]:
+    """Gives what submits tasks: to processes, or with 0 runs them at once."""
+    if processes == 0:
+
+        def here(task: worker.Task) -> futures.Future[Any]:
+            future: futures.Future[Any] = futures.Future()
+            try:
+                future.set_result(worker.execute(task))
+            except Exception as error:
+                future.set_exception(error)
+            return future
+
+        yield here
+        return
+    pool = futures.ProcessPoolExecutor(
+        processes,
+        multiprocessing.get_context("spawn"),  # TensorFlow does not survive a fork
+        worker.end_with,
+        (os.getpid(),),
+    )
+    try:
+        yield lambda task: pool.submit(worker.execute, task)
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)

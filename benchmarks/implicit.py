@@ -210,7 +210,7 @@ class Curve:
         """Keeps the factors; the clock stands still meanwhile."""
         now = time.perf_counter()
         self.seconds.append(now - self.start - self.kept)
-        self.factors.append([np.array(table())[2:] for table in self.tables])
+        self.factors.append([np.asarray(table(), np.float32)[2:].copy() for table in self.tables])
         self.kept += time.perf_counter() - now
 
     def score(self, epoch: int) -> Score:

@@ -215,3 +215,16 @@ def test_unknown_names_get_a_suggestion(small, split, hand):
         results["hand", "ndcg@2"]
     with pytest.raises(ValueError, match="`recommender` must be one of 'hand'"):
         results["hnd", "ndcg@1"]
+
+
+def test_a_model_that_does_not_beat_a_baseline_is_told_so_in_words(small, split):
+    base = baselines.Popularity().fit(split.train, small.candidates, small.spec)
+    worst = small.fixed({10: [3, 2], 20: [2, 3], 30: [0, 1]})
+    results = full_ranking({"popularity": base, "worst": worst}, split, small, ks=(2,))
+    assert results.warnings[-1].startswith(
+        "worst is worse than the baseline popularity by ndcg@2 (-"
+    )
+    assert results.warnings[-1].endswith("tune it, or serve the baseline.")
+    perfect = {"popularity": base, "perfect": small.fixed(PERFECT)}
+    without = full_ranking(perfect, split, small, ks=(2,), num_bootstrap=0)
+    assert not any("baseline" in line for line in without.warnings)

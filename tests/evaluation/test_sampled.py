@@ -83,3 +83,9 @@ def test_popularity_ranks_the_published_negatives_as_it_should():
     assert results["popularity", "hr@10"] == pytest.approx(0.453, abs=0.003)
     assert results["popularity", "ndcg@10"] == pytest.approx(0.254, abs=0.003)
     assert results.setting.num_users == 6040
+
+
+def test_the_bias_of_sampled_metrics_is_told_with_the_result():
+    from tfrecs.evaluation.sampled import BIASED
+
+    assert "Krichene and Rendle" in BIASED

@@ -2,6 +2,7 @@
 
 from tfrecs.evaluation import splits as splits
 from tfrecs.evaluation.bootstrap import Estimate as Estimate
+from tfrecs.evaluation.breakdown import breakdown as breakdown
 from tfrecs.evaluation.predictor import ModelPredictor as ModelPredictor
 from tfrecs.evaluation.predictor import join_events as join_events
 from tfrecs.evaluation.protocols import full_ranking as full_ranking
@@ -13,6 +14,7 @@ from tfrecs.evaluation.results import Results as Results
 from tfrecs.evaluation.results import Setting as Setting
 from tfrecs.evaluation.sampled import sampled_ranking as sampled_ranking
 from tfrecs.evaluation.splits import Split as Split
+from tfrecs.evaluation.strong import strong_generalisation as strong_generalisation
 from tfrecs.evaluation.summary import Example as Example
 from tfrecs.evaluation.summary import Summary as Summary
 from tfrecs.evaluation.summary import find_examples as find_examples

@@ -79,14 +79,15 @@ def full_ranking(
     protocol = f"{split.protocol}; all candidates ranked, {masked}, ties by position"
     num_users, num_candidates = truth.relevant.shape
     reference = best_baseline(scores, kinds)
+    differences = paired_differences(scores, resampled, reference, _names(ks))
     return Results(
         setting=Setting(tables.name, protocol, num_users, num_candidates, truth.left_out),
         scores=scores,
         kinds=kinds,
         reference=reference,
-        differences=paired_differences(scores, resampled, reference, _names(ks)),
+        differences=differences,
         exposure=exposure,
-        warnings=warnings,
+        warnings=[*warnings, *beaten(kinds, reference, differences)],
         seconds=seconds,
     )
 
@@ -136,6 +137,25 @@ def paired_differences(
                 names, values - base, resampled[model] - resampled[reference]
             )
     return differences
+
+
+def beaten(
+    kinds: Mapping[str, str],
+    reference: str | None,
+    differences: Mapping[str, Mapping[str, Estimate]],
+) -> list[str]:
+    """Returns a sentence for each model that is not above the best baseline beyond chance."""
+    lines = []
+    for name, found in differences.items():
+        metric, difference = next(iter(found.items()))
+        least = difference.value if difference.low is None else difference.low
+        if kinds[name] == "model" and least <= 0:
+            worse = "is worse than" if difference.value < 0 else "is not better than"
+            lines.append(
+                f"{name} {worse} the baseline {reference} by {metric} ({difference.value:+.4f}): "
+                "tune it, or serve the baseline."
+            )
+    return lines
 
 
 def _rank(

@@ -10,11 +10,22 @@ from tfrecs import checks
 from tfrecs.baselines import Baseline
 from tfrecs.baselines.base import find_positions, id_column
 from tfrecs.evaluation.bootstrap import resample_means
-from tfrecs.evaluation.protocols import best_baseline, estimates, kind_of, paired_differences
+from tfrecs.evaluation.protocols import (
+    beaten,
+    best_baseline,
+    estimates,
+    kind_of,
+    paired_differences,
+)
 from tfrecs.evaluation.recommender import ModelRecommender
 from tfrecs.evaluation.results import Results, Setting
 from tfrecs.evaluation.truth import pair_positions
 
+BIASED = (
+    "Metrics among sampled candidates are not those of the catalogue, and may order recommenders "
+    "otherwise (Krichene and Rendle, 2020): compare them with papers that sampled likewise, and "
+    "choose by full_ranking."
+)
 _CELLS = 1 << 22  # scores of baselines in memory at once
 
 
@@ -82,6 +93,7 @@ def sampled_ranking(
         scores[name] = estimates(names, values.mean(axis=0), resampled[name])
     kinds = {name: kind_of(recommender) for name, recommender in recommenders.items()}
     reference = best_baseline(scores, kinds)
+    differences = paired_differences(scores, resampled, reference, names)
     most = int((positions >= 0).sum(axis=1).max())
     line = f"{protocol}; {most} given candidates ranked, ties against the test item"
     return Results(
@@ -95,7 +107,8 @@ def sampled_ranking(
         scores=scores,
         kinds=kinds,
         reference=reference,
-        differences=paired_differences(scores, resampled, reference, names),
+        differences=differences,
+        warnings=[BIASED, *beaten(kinds, reference, differences)],
     )
 
 

@@ -22,15 +22,18 @@ class Split:
         test: Events to be judged on.
         protocol: One line that says how they were split; results carry it.
         validation: Events to choose parameters on; `None` for none.
+        given: Events that test users bring with them: not learned from, and not recommended;
+            `None` for none.
     """
 
     train: pa.Table
     test: pa.Table
     protocol: str
     validation: pa.Table | None = None
+    given: pa.Table | None = None
 
     def __post_init__(self) -> None:
-        for part in ("train", "test", "validation"):
+        for part in ("train", "test", "validation", "given"):
             table = getattr(self, part)
             if table is not None and table.num_rows == 0:
                 raise ValueError(

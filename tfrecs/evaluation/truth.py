@@ -34,13 +34,13 @@ def find_truth(split: Split, tables: Any, mask_seen: bool) -> Truth:
     """Finds who is evaluated on what.
 
     A test event is left out if its user has no row in `tables.queries`, its item none in
-    `tables.candidates`, or if the pair is masked because it was seen in training. Repeated test
-    events of a pair count once.
+    `tables.candidates`, or if the pair is masked because it was seen in training, or given.
+    Repeated test events of a pair count once.
 
     Args:
         split: Training and test events.
         tables: Has `queries`, `candidates` and `spec`.
-        mask_seen: Whether what a user met in training is masked.
+        mask_seen: Whether what a user met in training, or brought along, is masked.
 
     Raises:
         ValueError: If no test event is left.
@@ -50,9 +50,12 @@ def find_truth(split: Split, tables: Any, mask_seen: bool) -> Truth:
     shape = (tables.queries.num_rows, tables.candidates.num_rows)
     relevant = _matrix(users[known], items[known], shape)
     train_users, train_items = pair_positions(split.train, tables)
-    met = (train_users >= 0) & (train_items >= 0)
-    met &= mask_seen
-    seen = _matrix(train_users[met], train_items[met], shape)
+    met = [(train_users, train_items)]
+    if split.given is not None:
+        met.append(pair_positions(split.given, tables))
+    seen_users, seen_items = (np.concatenate(ids) for ids in zip(*met, strict=True))
+    there = (seen_users >= 0) & (seen_items >= 0) & mask_seen
+    seen = _matrix(seen_users[there], seen_items[there], shape)
     again = relevant.multiply(seen).astype(bool)
     left_out = {
         "user unknown": int((users < 0).sum()),

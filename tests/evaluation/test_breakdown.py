@@ -1,0 +1,55 @@
+import pyarrow as pa
+import pytest
+
+from tfrecs.evaluation import breakdown, splits
+
+
+def events(*pairs):
+    users, items = zip(*pairs, strict=True)
+    return pa.table({"user": users, "item": items})
+
+
+@pytest.fixture
+def split():
+    # user 10 has two events in training, 30 one, 20 none; item 1 two, item 3 one, 2 and 4 none
+    return splits.given(
+        train=events((10, 1), (10, 3), (30, 1)),
+        test=events((10, 2), (20, 1), (20, 2), (30, 3)),
+        protocol="by hand",
+    )
+
+
+def test_groups_of_users_and_items_by_hand(small, split):
+    # positions are of the items 1 2 3 4: user 10 hits item 2 first, 20 item 1 second, 30 misses
+    hand = small.fixed({10: [1, 3], 20: [2, 0], 30: [1, 3]})
+    tables = breakdown({"hand": hand}, split, small, k=2, edges=(0, 1, 2))
+    assert tables["users"].columns == ["ndcg@2, users of", "0", "1", "2+"]
+    # user 20: 1 / log2(3) over 1 + 1 / log2(3)
+    assert tables["users"].rows == [
+        ["test users", "1", "1", "1"],
+        ["hand", "0.387", "0.000", "1.000"],
+    ]
+    # new items: 2 of 10 and 20, of which 10's is found; item 3 of 30 is missed; item 1 is found
+    assert tables["items"].rows == [
+        ["test events", "2", "1", "1"],
+        ["hand", "0.500", "0.000", "1.000"],
+    ]
+
+
+def test_a_group_without_test_events_is_empty(small, split):
+    hand = small.fixed({10: [1, 3], 20: [2, 0], 30: [1, 3]})
+    rows = breakdown({"hand": hand}, split, small, k=2)["users"].rows
+    assert rows[1] == ["hand", "0.387", "0.500", "", "", ""]
+
+
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        ({"edges": (1, 2)}, "`edges` must be rising from 0"),
+        ({"edges": (0, 5, 2)}, "`edges` must be rising from 0"),
+        ({"k": 5}, r"`k` must be from 1 to the number of candidates \(4\)"),
+    ],
+)
+def test_a_wrong_argument_is_named(small, split, arguments, message):
+    with pytest.raises(ValueError, match=message):
+        breakdown({}, split, small, **arguments)

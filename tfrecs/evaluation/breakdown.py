@@ -1,0 +1,112 @@
+"""Who is served how well: by the activity of users and the popularity of items, new ones apart."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import scipy.sparse as sp
+
+from tfrecs import checks
+from tfrecs.evaluation.results import Table
+from tfrecs.evaluation.splits import Split
+from tfrecs.evaluation.truth import Truth, find_truth
+from tfrecs.metrics.ranking import find_hits, per_user
+
+EDGES = (0, 1, 5, 20, 100)
+
+
+def breakdown(
+    recommenders: Mapping[str, Any],
+    split: Split,
+    tables: Any,
+    k: int = 20,
+    *,
+    edges: Sequence[int] = EDGES,
+    batch_size: int = 4096,
+) -> dict[str, Table]:
+    """Ranks all candidates for every test user, and tells the result group by group.
+
+    - "users": `ndcg@k`, the mean over the users of a group; by what they have in training, or
+      brought with them. The group "0" are new users.
+    - "items": `recall@k = hits / test events` of the items of a group, all users together; by
+      their training events. The group "0" are new items.
+
+    So the columns "0" are the cold-start table. A cell without a test event is empty.
+
+    Args:
+        recommenders: By name, whatever has `recommend(queries, k, exclude)`.
+        split: Training and test events.
+        tables: Has `queries`, `candidates` and `spec`.
+        k: Cut-off. Defaults to 20.
+        edges: First number of events of each group, rising from 0. Defaults to (0, 1, 5, 20, 100).
+        batch_size: Users in one call of `recommend`. Defaults to 4096.
+
+    Returns:
+        A table of "users" and one of "items": a row each recommender, and the sizes of groups.
+
+    Raises:
+        ValueError: If `edges` do not rise from 0, or `k` is out of range.
+    """
+    if list(edges) != sorted(set(edges)) or not edges or edges[0] != 0:
+        raise ValueError(checks.expected("edges", "rising from 0", edges))
+    num_candidates = tables.candidates.num_rows
+    if not 1 <= k <= num_candidates:
+        expectation = f"from 1 to the number of candidates ({num_candidates})"
+        raise ValueError(checks.expected("k", expectation, k))
+    truth = find_truth(split, tables, mask_seen=True)
+    users = _groups(np.diff(truth.seen.indptr), edges)
+    items = _groups(truth.popularity, edges)
+    names = _names(edges)
+    wanted = np.bincount(items[truth.relevant.indices], minlength=len(edges))
+    sizes = {"users": np.bincount(users, minlength=len(edges)), "items": wanted}
+    rows = {"users": [_row("test users", sizes["users"])]}
+    rows["items"] = [_row("test events", sizes["items"])]
+    for name, recommender in recommenders.items():
+        gains, found = _found(recommender, truth, items, k, len(edges), batch_size)
+        total = np.bincount(users, gains, minlength=len(edges))
+        rows["users"].append(_row(name, _shares(total, sizes["users"])))
+        rows["items"].append(_row(name, _shares(found, sizes["items"])))
+    metric = {"users": f"ndcg@{k}, users of", "items": f"recall@{k}, items of"}
+    return {what: Table([metric[what], *names], rows[what]) for what in rows}
+
+
+def _found(
+    recommender: Any, truth: Truth, items: np.ndarray, k: int, num_groups: int, batch_size: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Returns nDCG of each user `(U,)`, and the hits of each group of items."""
+    gains, hits = [], np.zeros(num_groups)
+    for start in range(0, truth.queries.num_rows, batch_size):
+        rows = slice(start, start + batch_size)
+        queries, seen = truth.queries.slice(start, batch_size), truth.seen[rows]
+        relevant = sp.csr_matrix(truth.relevant[rows])
+        _, positions = recommender.recommend(queries, k, seen)
+        gains.append(per_user(positions, relevant, [k])[f"ndcg@{k}"])
+        hit = find_hits(positions, relevant)[0]
+        hits += np.bincount(items[positions[hit]], minlength=num_groups)
+    return np.concatenate(gains), hits
+
+
+def _groups(counts: np.ndarray, edges: Sequence[int]) -> np.ndarray:
+    """Returns the group of each count."""
+    return np.searchsorted(edges, counts, side="right") - 1
+
+
+def _names(edges: Sequence[int]) -> list[str]:
+    """Returns what groups are called, such as 0, 1-4, 5-19, 20+."""
+    names = []
+    for first, following in zip(edges, [*edges[1:], None], strict=True):
+        last = None if following is None else following - 1
+        names.append(
+            f"{first}+" if last is None else str(first) if last == first else f"{first}-{last}"
+        )
+    return names
+
+
+def _shares(total: np.ndarray, sizes: np.ndarray) -> np.ndarray:
+    """Returns `total / sizes`, NaN where there is nothing."""
+    return np.where(sizes > 0, total / np.maximum(sizes, 1), np.nan)
+
+
+def _row(name: str, values: np.ndarray) -> list[str]:
+    counted = values.dtype.kind == "i"
+    return [name, *(("" if v != v else f"{v:,}" if counted else f"{v:.3f}") for v in values)]

@@ -1,16 +1,21 @@
+import json
+import subprocess
+import sys
+
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from tfrecs.optimizers import LazyAdam, SparseAdagrad
+from tfrecs.optimizers import LazyAdam, SparseAdagrad, SparseFTRL
 
 ROWS, DIM = 6, 3
 PAIRS = {
     "adagrad": (SparseAdagrad, keras.optimizers.Adagrad),
     "adam": (LazyAdam, keras.optimizers.Adam),
+    "ftrl": (SparseFTRL, keras.optimizers.Ftrl),
 }
-BOTH = pytest.mark.parametrize("name", PAIRS)
+EACH = pytest.mark.parametrize("name", PAIRS)
 
 
 def table(seed=0):
@@ -46,7 +51,29 @@ def test_adam_equals_keras_s_when_every_row_is_in_every_batch(amsgrad):
     np.testing.assert_allclose(ours, theirs, atol=1e-6)
 
 
-@BOTH
+@pytest.mark.parametrize("l1", [0.0, 0.5])
+def test_ftrl_equals_keras_s_on_a_table_that_starts_at_zero(l1):
+    def weights(optimizer, dense):
+        variable = keras.Variable(np.zeros((ROWS, DIM), "float32"))
+        for seed, ids in enumerate([[0, 2, 2, 5], [1, 2], [5, 5, 5], [0]]):
+            slices = gradient(ids, seed)
+            value = tf.math.unsorted_segment_sum(slices.values, slices.indices, ROWS)
+            optimizer.apply_gradients([(value if dense else slices, variable)])
+        return np.asarray(variable)
+
+    options = {"l1_regularization_strength": l1, "l2_regularization_strength": 0.1, "beta": 0.3}
+    ours = weights(SparseFTRL(0.3, **options), dense=False)
+    theirs = weights(keras.optimizers.Ftrl(0.3, **options), dense=True)
+    np.testing.assert_allclose(ours, theirs, atol=1e-6)
+    assert (ours[[3, 4]] == 0).all()
+
+
+def test_keras_s_ftrl_moves_rows_that_no_batch_has_touched():
+    rows = train(keras.optimizers.Ftrl(0.1), [[0, 2]], dense=True)
+    assert (rows[[1, 3, 4, 5]] == 0).all()  # they were not
+
+
+@EACH
 def test_a_row_outside_the_batch_stays_where_it_is(name):
     ours, _ = PAIRS[name]
     rows = train(ours(0.1), [[0, 2, 3], [2, 3]], dense=False)
@@ -65,7 +92,7 @@ def test_what_is_lazy_about_adam_is_that_an_absent_row_s_moments_rest():
     np.testing.assert_allclose(lazy[0], expected, atol=1e-4)
 
 
-@BOTH
+@EACH
 @pytest.mark.parametrize("clip", [{"clipnorm": 0.5}, {"clipvalue": 0.2}, {"global_clipnorm": 0.5}])
 def test_clipping_is_that_of_the_dense_gradient_duplicates_summed(name, clip):
     ours, theirs = PAIRS[name]
@@ -77,7 +104,7 @@ def test_clipping_is_that_of_the_dense_gradient_duplicates_summed(name, clip):
     )
 
 
-@BOTH
+@EACH
 def test_dense_gradients_are_keras_s_own(name):
     ours, theirs = PAIRS[name]
     batches = [[0, 2, 2, 5], [1, 2]]
@@ -87,7 +114,7 @@ def test_dense_gradients_are_keras_s_own(name):
     )
 
 
-@BOTH
+@EACH
 @pytest.mark.parametrize(
     "option",
     [
@@ -104,7 +131,7 @@ def test_an_option_that_touches_every_row_is_refused(name, option):
         ours(**option)
 
 
-@BOTH
+@EACH
 def test_the_config_gives_the_optimizer_back(name):
     ours, _ = PAIRS[name]
     schedule = keras.optimizers.schedules.CosineDecay(0.1, 10)
@@ -114,7 +141,7 @@ def test_the_config_gives_the_optimizer_back(name):
     assert copy.get_config() == optimizer.get_config()
 
 
-@BOTH
+@EACH
 def test_a_compiled_step_equals_an_eager_one(name):
     ours, _ = PAIRS[name]
     eager = train(ours(0.1), [[0, 2, 2], [1, 1, 5]], dense=False)
@@ -131,7 +158,7 @@ def test_a_compiled_step_equals_an_eager_one(name):
     np.testing.assert_allclose(np.asarray(variable), eager, atol=1e-6)
 
 
-@BOTH
+@EACH
 def test_the_graph_of_a_step_reads_no_whole_table(name):
     ours, _ = PAIRS[name]
     variable, optimizer = table(), ours(0.1)
@@ -148,7 +175,7 @@ def test_the_graph_of_a_step_reads_no_whole_table(name):
     assert all(shape.rank == 0 for shape in shapes)  # the learning rate and the step
 
 
-@BOTH
+@EACH
 def test_the_loss_scale_optimizer_wraps_it(name):
     ours, _ = PAIRS[name]
     plain = train(ours(0.1), [[0, 2, 2]], dense=False)
@@ -161,3 +188,70 @@ def test_the_loss_scale_optimizer_wraps_it(name):
     infinite = tf.IndexedSlices(np.inf * slices.values, slices.indices, (ROWS, DIM))
     scaled.apply_gradients([(infinite, variable)])  # skipped, and the scale halved
     np.testing.assert_allclose(np.asarray(variable), plain, atol=1e-6)
+
+
+MIRRORED = """
+import json, sys
+import keras, numpy as np, tensorflow as tf
+from tfrecs.layers import IdEmbedding
+from tfrecs.losses import LogLoss
+from tfrecs.optimizers import LazyAdam, SparseAdagrad, SparseFTRL
+
+cpu = tf.config.list_physical_devices("CPU")[0]
+tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
+rng = np.random.default_rng(0)
+ids, clicks = rng.integers(0, 12, 96), rng.integers(0, 2, 96).astype("float32")
+
+
+class Clicks(keras.Model):
+    def __init__(self):
+        super().__init__()
+        self.rows = IdEmbedding(40, 3, stddev=0.1)
+        self.dense = keras.layers.Dense(1, kernel_initializer="ones")
+        self.dense.build((None, 3))
+
+    def call(self, ids):
+        return self.dense(self.rows(ids))[:, 0]
+
+
+def train(optimizer, loss, strategy):
+    with strategy.scope():
+        model = Clicks()
+        model.compile(optimizer(), loss())
+    rows = tf.data.Dataset.from_tensor_slices((ids, clicks)).batch(16)
+    model.fit(rows, epochs=2, verbose=0, shuffle=False)
+    return [np.asarray(weight) for weight in model.get_weights()]
+
+
+def difference(optimizer, loss=LogLoss):
+    one = train(optimizer, loss, tf.distribute.get_strategy())
+    two = train(optimizer, loss, tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"]))
+    return max(float(np.abs(a - b).max()) for a, b in zip(one, two))
+
+
+found = {
+    "SparseAdagrad": difference(lambda: SparseAdagrad(0.1)),
+    "LazyAdam": difference(lambda: LazyAdam(0.05)),
+    "SparseFTRL": difference(lambda: SparseFTRL(0.1)),
+    "Adagrad": difference(lambda: keras.optimizers.Adagrad(0.1)),
+    "Adam": difference(lambda: keras.optimizers.Adam(0.05)),
+    "Ftrl": difference(lambda: keras.optimizers.Ftrl(0.1)),
+    "Adagrad, Keras's loss": difference(
+        lambda: keras.optimizers.Adagrad(0.1),
+        lambda: keras.losses.BinaryCrossentropy(from_logits=True),
+    ),
+}
+print(json.dumps(found))
+"""
+
+
+def test_two_mirrored_devices_train_as_one():
+    done = subprocess.run(
+        [sys.executable, "-c", MIRRORED], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout.splitlines()[-1])
+    # Keras takes its mean over the last axis, which for scores (B,) is the batch, and then does not
+    # divide by the number of devices: twice the gradient, whoever's optimizer it is
+    assert found.pop("Adagrad, Keras's loss") > 1e-2
+    assert max(found.values()) < 1e-6, found

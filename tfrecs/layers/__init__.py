@@ -10,6 +10,7 @@ from tfrecs.layers.fold_in import fold_in as fold_in
 from tfrecs.layers.interactions import inner_products as inner_products
 from tfrecs.layers.interactions import outer_product as outer_product
 from tfrecs.layers.interactions import pairwise_sum as pairwise_sum
+from tfrecs.layers.least_squares import gramian_root as gramian_root
 from tfrecs.layers.least_squares import group_rows as group_rows
 from tfrecs.layers.least_squares import row_l2 as row_l2
 from tfrecs.layers.least_squares import solve_half as solve_half

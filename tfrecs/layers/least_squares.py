@@ -90,7 +90,26 @@ def row_l2(
 
 
 # a thread of ours a core, and one of BLAS in each: BLAS's own would wait for each other
-@threadpoolctl.threadpool_limits.wrap(limits=1, user_api="blas")
+_one_blas_thread = threadpoolctl.threadpool_limits.wrap(limits=1, user_api="blas")
+
+
+@_one_blas_thread
+def gramian_root(factors: np.ndarray) -> np.ndarray:
+    """Returns a square root R of a Gramian: `R^T R = F^T F`, `(K, K)`.
+
+    Example:
+
+    >>> root = gramian_root(np.array([[3.0, 0.0], [4.0, 0.0]]))
+    >>> np.round(root.T @ root, 6)
+    array([[25.,  0.],
+           [ 0.,  0.]])
+    """
+    values, basis = np.linalg.eigh(factors.T @ factors)
+    root: np.ndarray = np.sqrt(np.maximum(values, 0))[:, None] * basis.T
+    return root
+
+
+@_one_blas_thread
 def solve_half(
     groups: list[Rows],
     factors: np.ndarray,

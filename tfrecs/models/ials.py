@@ -10,7 +10,7 @@ import scipy.sparse
 from keras import ops
 
 from tfrecs import checks, scoring
-from tfrecs.layers import fold_in, group_rows, id_embedding, row_l2, solve_half
+from tfrecs.layers import fold_in, gramian_root, group_rows, id_embedding, row_l2, solve_half
 from tfrecs.models.base import Batch, Retriever, Tensor, column
 from tfrecs.spec import NUM_RESERVED_IDS, FeatureSpec, MultiCategorical, Sequence
 
@@ -231,8 +231,7 @@ class IALS(Retriever):
         tables = np.concatenate([nothing + mean, known]), np.concatenate([nothing, q])
         for side, factors in enumerate((p, q)):
             self.tables[side].embeddings.assign(tables[side])
-            values, basis = np.linalg.eigh(factors.T @ factors)
-            self.roots[side].assign(np.sqrt(np.maximum(values, 0))[:, None] * basis.T)
+            self.roots[side].assign(gramian_root(factors))
 
     def _matrix(self, users: Any, items: Any, strengths: Any) -> scipy.sparse.csr_matrix:
         """Returns the strengths `(users, items)`, of known ids alone."""

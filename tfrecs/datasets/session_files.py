@@ -16,7 +16,9 @@ _GLOBO_CONTEXTS = ("environment", "deviceGroup", "os", "country", "region", "ref
 GLOBO_TEST_FROM = 361  # hour file
 
 
-def session_folder(data_dir: str | Path, *, unit: float = 1.0, **filters: int) -> Sessions:
+def session_folder(
+    data_dir: str | Path, *, unit: float = 1.0, min_length: int = 2, min_support: int = 1
+) -> Sessions:
     """Reads a folder with one `*_train_full.txt` and one `*_test.txt`, also as `.gz`.
 
     RSC15, RetailRocket and others in the layout of session-rec: tab-separated SessionId, ItemId
@@ -25,7 +27,8 @@ def session_folder(data_dir: str | Path, *, unit: float = 1.0, **filters: int) -
     Args:
         data_dir: The folder.
         unit: Seconds that one unit of Time is. Defaults to 1.
-        filters: `min_length` and `min_support` of `make_sessions`.
+        min_length: Least events of a session. Defaults to 2.
+        min_support: Least training events of an item. Defaults to 1.
 
     Raises:
         FileNotFoundError: One of the two is not there.
@@ -40,7 +43,9 @@ def session_folder(data_dir: str | Path, *, unit: float = 1.0, **filters: int) -
         if len(found) > 1:
             raise ValueError(f"{folder} holds several *_{part}.txt: {[p.name for p in found]}.")
         parts.append(read_session_file(found[0], unit))
-    return make_sessions(folder.name, parts[0], parts[1], **filters)
+    return make_sessions(
+        folder.name, parts[0], parts[1], min_length=min_length, min_support=min_support
+    )
 
 
 def diginetica(data_dir: str | Path) -> Sessions:

@@ -40,6 +40,18 @@ class Sessions:
         return session_lengths(self.train)
 
     @property
+    def histories(self) -> pa.Table:
+        """The training sessions as lists, one row each, for `FeatureTransform.adapt`."""
+        offsets = pa.array(np.r_[0, np.cumsum(self.lengths)].astype(np.int32))
+        columns = {}
+        for feature in self.spec:
+            if isinstance(feature, Sequence):
+                name = feature.name.removeprefix("history_")
+                values = self.train["item_id" if name == "history" else name].combine_chunks()
+                columns[feature.name] = pa.ListArray.from_arrays(offsets, values)
+        return pa.table(columns)
+
+    @property
     def candidates(self) -> pa.Table:
         """The items of the training sessions, each once."""
         return pa.table({"item_id": pc.unique(self.train["item_id"])})

@@ -13,6 +13,10 @@ from tfrecs.evaluation.report import write_report as write_report
 from tfrecs.evaluation.results import Results as Results
 from tfrecs.evaluation.results import Setting as Setting
 from tfrecs.evaluation.sampled import sampled_ranking as sampled_ranking
+from tfrecs.evaluation.sessions import SessionScorer as SessionScorer
+from tfrecs.evaluation.sessions import next_item_ranks as next_item_ranks
+from tfrecs.evaluation.sessions import next_items as next_items
+from tfrecs.evaluation.sessions import recall_and_mrr as recall_and_mrr
 from tfrecs.evaluation.splits import Split as Split
 from tfrecs.evaluation.strong import strong_generalisation as strong_generalisation
 from tfrecs.evaluation.summary import Example as Example

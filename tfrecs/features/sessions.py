@@ -164,7 +164,7 @@ class _Negatives:
             self.number = number
             # float32 would never draw an id whose share is below its resolution
             self.cumulative = tf.constant(np.cumsum(weights) / weights.sum())
-            lowest = np.finfo(np.float32).min
+            lowest = float(np.finfo(np.float32).min)
             self.share = tf.constant(_log(counts, lowest))
             self.log_q = tf.constant(_log(weights, lowest))
 
@@ -178,7 +178,8 @@ class _Negatives:
 def _log(weights: np.ndarray, lowest: float) -> np.ndarray:
     """Returns the logs of shares, float32; `lowest` for a share of 0."""
     logs = np.log(weights / weights.sum())
-    return np.maximum(logs, lowest).astype(np.float32)
+    shares: np.ndarray = np.maximum(logs, lowest).astype(np.float32)
+    return shares
 
 
 def _masked(values: tf.Tensor, alive: tf.Tensor) -> tf.Tensor:

@@ -9,6 +9,7 @@ from tfrecs.models.dlrm import DLRM as DLRM
 from tfrecs.models.factorization_machine import FactorizationMachine as FactorizationMachine
 from tfrecs.models.fm_dnn import FMDNN as FMDNN
 from tfrecs.models.fnn import FNN as FNN
+from tfrecs.models.gru4rec import GRU4Rec as GRU4Rec
 from tfrecs.models.ials import IALS as IALS
 from tfrecs.models.ipnn import IPNN as IPNN
 from tfrecs.models.logistic_regression import LogisticRegression as LogisticRegression

@@ -11,6 +11,7 @@ ROLES: tuple[Role, ...] = ("query", "candidate", "context", "label", "weight", "
 
 PADDING_ID = 0  # also what a missing value becomes
 UNKNOWN_ID = 1
+BINNED = ("quantile", "log_squared")  # how a Numeric becomes the id of a bin
 NUM_RESERVED_IDS = 2  # the first known value has id 2
 
 
@@ -111,27 +112,28 @@ class Sequence:
 class Numeric:
     """A number: an age, a price, a rating.
 
-    After the feature layer: float32 `(B,)`, or int32 bin ids `(B,)` with "quantile" (0 missing,
+    After the feature layer: float32 `(B,)`, or int32 bin ids `(B,)` where it is binned (0 missing,
     1 unused, bins from 2). A missing or NaN value becomes the mean (0.0 with "none").
 
     Args:
         name: Column name.
         role: What the value describes. Defaults to "query".
-        normalize: "none", "standard" (minus mean, over standard deviation) or "quantile".
-        num_bins: Number of quantile bins. Defaults to 10.
+        normalize: "none", "standard" (minus mean, over standard deviation), "quantile", or
+            "log_squared": bins `floor(ln(x)^2)` above 2, of width 1 below, as usual for Criteo.
+        num_bins: Number of bins. Defaults to 10.
         size: Number of ids of a binned feature; filled in by the feature layer.
     """
 
     kind: ClassVar[str] = "numeric"
     name: str
     role: Role = "query"
-    normalize: Literal["none", "standard", "quantile"] = "none"
+    normalize: Literal["none", "standard", "quantile", "log_squared"] = "none"
     num_bins: int = 10
     size: int | None = None
 
     def __post_init__(self) -> None:
         _check_feature(self)
-        _check_choice(self, "normalize", ("none", "standard", "quantile"))
+        _check_choice(self, "normalize", ("none", "standard", *BINNED))
         _check_counts(self, 2, "num_bins")
 
 
@@ -247,9 +249,8 @@ def _check_choice(feature: Any, field: str, choices: tuple[str, ...]) -> None:
     value = getattr(feature, field)
     if value not in choices:
         near = checks.did_you_mean(value, choices)
-        raise ValueError(
-            _of(feature, field, f"one of {', '.join(map(repr, choices))}", value, near)
-        )
+        expectation = f"one of {', '.join(map(repr, choices))}"
+        raise ValueError(_of(feature, field, expectation, value, near))
 
 
 def _check_counts(feature: Any, least: int, *fields: str) -> None:

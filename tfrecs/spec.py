@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tfrecs import checks
+from tfrecs.kinds import BINNED as BINNED
 from tfrecs.kinds import KINDS as KINDS
 from tfrecs.kinds import NUM_RESERVED_IDS as NUM_RESERVED_IDS
 from tfrecs.kinds import PADDING_ID as PADDING_ID

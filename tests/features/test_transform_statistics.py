@@ -4,8 +4,9 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from tfrecs.features import statistics
+from tfrecs.features import FeatureTransform, statistics
 from tfrecs.features.statistics import Moments, QuantileSketch, ValueCounter
+from tfrecs.spec import FeatureSpec, Numeric
 
 
 def _cut(values, rng):
@@ -80,3 +81,16 @@ def test_counting_merges_as_it_goes(monkeypatch):
     order = np.lexsort([np.arange(40), -expected])
     assert known.to_pylist() == order.tolist()
     assert counts.tolist() == [0, 0, *expected[order]]
+
+
+def test_counts_fall_into_bins_of_their_squared_logarithm():
+    spec = FeatureSpec((Numeric("count", normalize="log_squared", num_bins=12),))
+    counts = [None, -3.0, -1.0, 0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 10.0, 1e6]
+    table = pa.table({"count": counts})
+    transform = FeatureTransform(spec).adapt(table)
+    # below -1, -1, 0, 1, 2; then floor(ln(3)^2) = 1, floor(ln(4)^2) = 1, 2, 5, and the last bin
+    expected = [0, 2, 3, 4, 5, 6, 8, 8, 9, 12, 13]
+    assert transform.encode(table)["count"].tolist() == expected
+    raw = {"count": np.array([np.nan, *counts[1:]], "float32")}
+    assert transform(raw)["count"].numpy().tolist() == expected
+    assert transform.spec["count"].size == 14

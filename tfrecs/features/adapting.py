@@ -14,8 +14,14 @@ import pyarrow as pa
 from tfrecs import checks
 from tfrecs.features import columns, encoding, sources
 from tfrecs.features.learned import Learned, id_dtype
-from tfrecs.features.statistics import IdCounter, Moments, QuantileSketch, ValueCounter
-from tfrecs.spec import NUM_RESERVED_IDS, Cross, Feature, FeatureSpec, Numeric
+from tfrecs.features.statistics import (
+    IdCounter,
+    Moments,
+    QuantileSketch,
+    ValueCounter,
+    log_squared_boundaries,
+)
+from tfrecs.spec import BINNED, NUM_RESERVED_IDS, Cross, Feature, FeatureSpec, Numeric
 
 logger = logging.getLogger("tfrecs")
 
@@ -63,10 +69,8 @@ def _sized(feature: Feature, learned: Learned) -> Feature:
     if isinstance(feature, Cross):
         return dataclasses.replace(feature, size=feature.hash_bins + NUM_RESERVED_IDS)
     if isinstance(feature, Numeric):
-        binned = feature.normalize == "quantile"
-        return dataclasses.replace(
-            feature, size=feature.num_bins + NUM_RESERVED_IDS if binned else None
-        )
+        size = feature.num_bins + NUM_RESERVED_IDS if feature.normalize in BINNED else None
+        return dataclasses.replace(feature, size=size)
     if feature.kind in ("vector", "timestamp") or getattr(feature, "dtype", "") == "float32":
         return feature
     sized: Any = feature
@@ -89,9 +93,9 @@ class _Learner:
     def _statistic(self) -> ValueCounter | IdCounter | Moments | QuantileSketch | None:
         feature = self.feature
         if isinstance(feature, Numeric):
-            if feature.normalize == "none":
-                return None
-            return Moments() if feature.normalize == "standard" else QuantileSketch()
+            if feature.normalize == "standard":
+                return Moments()
+            return QuantileSketch() if feature.normalize == "quantile" else None
         if feature.kind in ("vector", "timestamp") or id_dtype(feature) == "float32":
             return None
         if getattr(feature, "shared_with", None) is not None:
@@ -140,3 +144,5 @@ class _Learner:
                 logger.warning("Feature %r has no number: its mean is taken as 0.", name)
         elif isinstance(statistic, QuantileSketch) and isinstance(self.feature, Numeric):
             self.learned.boundaries[name] = statistic.boundaries(self.feature.num_bins)
+        elif isinstance(self.feature, Numeric) and self.feature.normalize == "log_squared":
+            self.learned.boundaries[name] = log_squared_boundaries(self.feature.num_bins)

@@ -30,7 +30,7 @@ class Learned:
         lookups: Values to ids, by the name of the feature that owns the vocabulary.
         counts: int64 `(size,)` frequencies by id, by the same names.
         moments: Mean and 1 / standard deviation of "standard" features.
-        boundaries: float32 inner boundaries of "quantile" features.
+        boundaries: float32 inner boundaries of binned features.
     """
 
     spec: FeatureSpec

@@ -183,3 +183,16 @@ class QuantileSketch:
         wanted = np.arange(1, num_bins) * ranks[-1] / num_bins
         places = np.searchsorted(ranks, wanted, side="right")
         return np.asarray(values[order][places], np.float32)
+
+
+def log_squared_boundaries(num_bins: int) -> np.ndarray:
+    """Returns the `num_bins - 1` inner boundaries of "log_squared" bins, float32.
+
+    Example:
+
+    >>> log_squared_boundaries(8).round(2).tolist()  # above 2: e, e^sqrt(2), ...
+    [-1.0, 0.0, 1.0, 2.0, 2.0, 2.72, 4.11]
+    """
+    above_two = np.exp(np.sqrt(np.arange(1, num_bins)))
+    below = [-1, 0, 1, 2, np.nextafter(np.float32(2), np.float32(3))]
+    return np.array([*below, *above_two], np.float32)[: num_bins - 1]

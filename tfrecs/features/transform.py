@@ -16,6 +16,7 @@ from tfrecs.features.adapting import learn
 from tfrecs.features.learned import Learned, id_dtype
 from tfrecs.features.vocabulary import Vocabulary
 from tfrecs.spec import (
+    BINNED,
     Cross,
     Feature,
     FeatureSpec,
@@ -172,7 +173,7 @@ class FeatureTransform(tf.Module):
             return graph.timestamp(feature, raw)
         if not isinstance(feature, Numeric):
             return graph.floats(feature, raw)
-        if feature.normalize == "quantile":
+        if feature.normalize in BINNED:
             return graph.quantile(feature, raw, learned.boundaries[feature.name])
         return graph.standard(feature, raw, *learned.moments.get(feature.name, (0.0, 1.0)))
 
@@ -205,7 +206,7 @@ class FeatureTransform(tf.Module):
             return encoding.whole(feature, table)
         if not isinstance(feature, Numeric):
             return encoding.floats(feature, table)
-        if feature.normalize == "quantile":
+        if feature.normalize in BINNED:
             return encoding.quantile(feature, table, learned.boundaries[feature.name])
         moments = learned.moments.get(feature.name, (0.0, 1.0))
         return encoding.standard(feature, table, *moments)

@@ -10,7 +10,7 @@ from keras import ops
 
 from tfrecs import checks
 from tfrecs.layers.batch import column
-from tfrecs.spec import NUM_RESERVED_IDS, Feature, FeatureSpec, Numeric, Vector, batch_keys
+from tfrecs.spec import BINNED, NUM_RESERVED_IDS, Feature, FeatureSpec, Numeric, Vector, batch_keys
 
 Tensor = Any  # a tensor of whichever backend Keras runs on
 Combiner = Literal["mean", "sum", "sqrtn"]
@@ -150,7 +150,7 @@ class EmbeddingBag(keras.layers.Layer):
         name = feature.name
         if isinstance(feature, Vector):
             self.vectors.append(name)
-        elif isinstance(feature, Numeric) and feature.normalize in ("none", "standard"):
+        elif isinstance(feature, Numeric) and feature.normalize not in BINNED:
             self.numbers.append(name)
         elif not hasattr(feature, "size") or getattr(feature, "dtype", None) == "float32":
             remedy = f"Leave {name!r} out: spec.select(...)."

@@ -9,7 +9,7 @@ from keras import ops
 from tfrecs.layers import MLP, EmbeddingBag, column
 from tfrecs.layers.embedding_bag import Combiner
 from tfrecs.models.base import Batch, Ranker, Tensor
-from tfrecs.spec import FeatureSpec, Numeric
+from tfrecs.spec import BINNED, FeatureSpec, Numeric
 
 
 class DLRM(Ranker):
@@ -67,7 +67,7 @@ class DLRM(Ranker):
         super().__init__(**kwargs)
         read = spec.by_role("query", "candidate", "context")
         self.numbers = [
-            f.name for f in read if isinstance(f, Numeric) and f.normalize in ("none", "standard")
+            f.name for f in read if isinstance(f, Numeric) and f.normalize not in BINNED
         ]
         ids = spec.select(*(name for name in spec.names if name not in self.numbers))
         options: dict[str, Any] = {"combiner": combiner, "l2": l2, "max_rows": max_rows}

@@ -2,8 +2,9 @@
 
     tfrecs pipeline run pipelines/movielens_two_tower.py --set data_dir=DIR
 
-About 3 minutes on 2 cores; a second run is all cached. Expect ndcg@10 of about 0.20 over
-popularity's 0.09 (random tenth of the ratings held out, ratings of 4 and 5 positive).
+About 3 minutes on 2 cores; a second run is all cached. Expect ndcg@10 of about 0.22 beside
+item-kNN's 0.17 and popularity's 0.10 (a random tenth of the ratings is held out, those of 4 and 5
+count as positive).
 """
 
 from tfrecs import components as c

@@ -2,8 +2,8 @@
 
     tfrecs pipeline run pipelines/quickstart.py
 
-About 3 minutes on 2 cores; a second run is all cached. Expect ndcg@10 of about 0.20 over
-popularity's 0.09 (random tenth of the ratings held out, ratings of 4 and 5 positive).
+About 2 minutes on 2 cores; a second run is all cached. Expect ndcg@10 above item-kNN's, or the
+model is not pushed (the last event of each user is held out).
 """
 
 from tfrecs import components as c

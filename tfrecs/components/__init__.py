@@ -4,6 +4,7 @@ from tfrecs.components import artifacts as artifacts
 from tfrecs.components.bulk_inferrer import BulkInferrer as BulkInferrer
 from tfrecs.components.component import Component as Component
 from tfrecs.components.component import LatestBlessed as LatestBlessed
+from tfrecs.components.component import Node as Node
 from tfrecs.components.component import Output as Output
 from tfrecs.components.dataset_example_gen import DatasetExampleGen as DatasetExampleGen
 from tfrecs.components.evaluator import Evaluator as Evaluator

@@ -26,7 +26,7 @@ def l_infinity(mine: dict[str, float], other: dict[str, float]) -> tuple[float, 
         value: abs(mine.get(value, 0) / totals[0] - other.get(value, 0) / totals[1])
         for value in {**mine, **other}
     }
-    worst = max(shares, key=lambda value: (shares[value], value), default="")
+    worst = min(shares, key=lambda value: (-shares[value], value), default="")
     return shares.get(worst, 0.0), worst
 
 

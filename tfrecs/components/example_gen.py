@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -76,7 +77,7 @@ def example_gen(
         assign=assign,
     )
     rows = dict.fromkeys(splits, 0)
-    examples.path.mkdir(exist_ok=True)
+    examples.path.mkdir(parents=True, exist_ok=True)
     size = sum(Path(piece.path).stat().st_size for piece in found if piece.format != "tfds")
     parts = range(len(found))
     for counts in drive(work, parts, runner, beam_options, size=size, scratch=examples.path):
@@ -111,11 +112,9 @@ def _write_piece(
 ) -> dict[str, int]:
     """Writes a piece as a shard of each split and returns their rows."""
     where = Path(folder)
-    with ThreadPoolExecutor(1) as compressor:
-        writers = [
-            io.ShardWriter(io.shard(where, name, number, len(pieces)), columns, compressor)
-            for name in names
-        ]
+    with ThreadPoolExecutor(1) as compressor, ExitStack() as files:
+        paths = [io.shard(where, name, number, len(pieces)) for name in names]
+        writers = [files.enter_context(io.ShardWriter(path, columns, compressor)) for path in paths]
         first = number << 40  # rows are numbered within their piece
         for table in pieces[number].read(_ROWS):
             table = _as(io.normalised(table), schema, pieces[number].path)
@@ -125,8 +124,6 @@ def _write_piece(
                 rows = np.flatnonzero(sides == side)
                 if len(rows):
                     writer.write(table.take(rows))
-        for writer in writers:
-            writer.close()
     return {name: writer.rows for name, writer in zip(names, writers, strict=True)}
 
 

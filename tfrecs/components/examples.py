@@ -78,11 +78,14 @@ class ShardWriter:
         if self._busy is not None:
             self._busy.result()
 
-    def close(self) -> None:
+    def __enter__(self) -> "ShardWriter":
+        return self
+
+    def __exit__(self, *error: object) -> None:
         """Ends the file."""
-        self._wait()
-        self._file.write(self._zip.flush())
-        self._file.close()
+        with self._file:
+            self._wait()
+            self._file.write(self._zip.flush())
 
 
 def write_columns(folder: Path, columns: Sequence[Layout]) -> None:
@@ -103,9 +106,8 @@ def write_tables(examples: Examples, tables: dict[str, pa.Table]) -> None:
     columns = layouts(next(iter(tables.values())).schema)
     with ThreadPoolExecutor(1) as compressor:
         for split, table in tables.items():
-            writer = ShardWriter(shard(examples.path, split, 0, 1), columns, compressor)
-            writer.write(table)
-            writer.close()
+            with ShardWriter(shard(examples.path, split, 0, 1), columns, compressor) as writer:
+                writer.write(table)
     write_columns(examples.path, columns)
     say(examples, {split: table.num_rows for split, table in tables.items()})
 

@@ -47,7 +47,7 @@ def statistics_gen(
     parts = [(split, path) for split in io.splits(examples) for path in io.shards(examples, split)]
     work = partial(count_shard, columns=columns)
     size = sum(path.stat().st_size for _, path in parts)
-    statistics.path.mkdir(exist_ok=True)
+    statistics.path.mkdir(parents=True, exist_ok=True)
     paths = [path for _, path in parts]
     counted = drive(work, paths, runner, beam_options, size=size, scratch=statistics.path)
     messages = {}

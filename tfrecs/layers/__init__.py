@@ -18,3 +18,5 @@ from tfrecs.layers.mlp import MLP as MLP
 from tfrecs.layers.negatives import large_negative as large_negative
 from tfrecs.layers.negatives import mask_accidental_hits as mask_accidental_hits
 from tfrecs.layers.negatives import sample_uniform as sample_uniform
+from tfrecs.layers.sampling import CountMinSketch as CountMinSketch
+from tfrecs.layers.sampling import PopularitySampler as PopularitySampler

@@ -5,6 +5,7 @@ from tfrecs.features.input import from_arrow as from_arrow
 from tfrecs.features.order import Epoch as Epoch
 from tfrecs.features.parquet import from_parquet as from_parquet
 from tfrecs.features.sampling import log_q as log_q
+from tfrecs.features.sequences import from_sequences as from_sequences
 from tfrecs.features.sessions import from_sessions as from_sessions
 from tfrecs.features.text import tokenize as tokenize
 from tfrecs.features.tfrecord import from_tfrecord as from_tfrecord

@@ -54,9 +54,10 @@ def from_sessions(
     Returns:
         Dataset of (batch, label). The batch holds inputs `(B, T)` with `<name>_mask`; `carried`
         bool `(B, T)`, whether the event follows on that of the step before; targets `(B T,)`; with
-        negatives `negatives` int32 `(num_negatives,)` and the log of their and of the labels'
-        probabilities, `negatives_log_q` and `<label>_log_q`. Where there is no event, masks are
-        `False` and values 0.
+        negatives `negatives` int32 `(num_negatives,)` and, for logQ, `negatives_log_q`, the log of
+        `count^alpha`, and `<label>_log_q`, that of `count`: neither is normalised, as in the
+        authors' code, which sets how labels and negatives weigh against each other. Where there
+        is no event, masks are `False` and values 0.
 
     Raises:
         ValueError: Lengths that do not fit the events, no session of two events, arguments out of
@@ -152,7 +153,7 @@ def lane_plan(lengths: np.ndarray, lanes: int, num_steps: int = 1) -> np.ndarray
 
 
 class _Negatives:
-    """Draws ids by their counts to the power alpha; knows the log of both probabilities."""
+    """Draws ids by their counts to the power alpha; knows the log of both weights."""
 
     def __init__(self, ids: np.ndarray, number: int, alpha: float) -> None:
         if not 0 <= alpha <= 1:
@@ -160,26 +161,19 @@ class _Negatives:
         counts = np.bincount(ids).astype(np.float64)
         counts[PADDING_ID] = 0
         weights = np.where(counts > 0, counts**alpha, 0)
-        with tf.device("CPU"), np.errstate(divide="ignore"):
+        logs = np.log(np.maximum(counts, 1)).astype(np.float32)
+        with tf.device("CPU"):
             self.number = number
             # float32 would never draw an id whose share is below its resolution
             self.cumulative = tf.constant(np.cumsum(weights) / weights.sum())
-            lowest = float(np.finfo(np.float32).min)
-            self.share = tf.constant(_log(counts, lowest))
-            self.log_q = tf.constant(_log(weights, lowest))
+            self.share = tf.constant(logs)
+            self.log_q = tf.constant(np.float32(alpha) * logs)
 
     def __call__(self, steps: tf.Tensor, seeds: tf.Tensor, number: tf.Tensor) -> tf.Tensor:
         seeds = tf.random.experimental.stateless_fold_in(seeds, number)
         draws = tf.random.stateless_uniform([steps * self.number], seeds, dtype=tf.float64)
         ids = tf.searchsorted(self.cumulative, draws, side="right")
         return tf.reshape(ids, (steps, self.number))
-
-
-def _log(weights: np.ndarray, lowest: float) -> np.ndarray:
-    """Returns the logs of shares, float32; `lowest` for a share of 0."""
-    logs = np.log(weights / weights.sum())
-    shares: np.ndarray = np.maximum(logs, lowest).astype(np.float32)
-    return shares
 
 
 def _masked(values: tf.Tensor, alive: tf.Tensor) -> tf.Tensor:

@@ -6,6 +6,7 @@ from typing import Any
 from keras import ops
 
 from tfrecs.layers.batch import column
+from tfrecs.layers.negatives import mask_accidental_hits
 from tfrecs.spec import FeatureSpec, Sequence
 
 Tensor = Any  # a tensor of whichever backend Keras runs on
@@ -75,3 +76,24 @@ def next_item_scores(
             log = ops.concatenate([log, column(batch, "negatives_log_q")])
         scores -= ops.cast(log_q * log, scores.dtype)
     return scores
+
+
+def sampled_scores(
+    query: Tensor, items: Callable[[Tensor], Tensor], batch: Batch, name: str
+) -> Tensor:
+    """Scores queries against their own item and the batch's `negatives`.
+
+    Args:
+        query: `(R, D)`.
+        items: Maps ids to vectors.
+        batch: Has the ids of the positives `(R,)` and `negatives` `(N,)`.
+        name: Name of the candidate's id.
+
+    Returns:
+        `(R, 1 + N)`, the positive in column 0; a negative that is the positive scores -1e9.
+    """
+    ids, negatives = column(batch, name), ops.cast(batch["negatives"], batch[name].dtype)
+    own = ops.sum(query * items(ids), axis=-1, keepdims=True)  # (R, 1)
+    others = ops.matmul(query, ops.transpose(items(negatives)))  # (R, N)
+    others = mask_accidental_hits(others, negatives[None, :], ids)
+    return ops.concatenate([own, others], axis=-1)

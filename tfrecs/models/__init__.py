@@ -3,6 +3,7 @@
 from tfrecs.models.base import Ranker as Ranker
 from tfrecs.models.base import RecModel as RecModel
 from tfrecs.models.base import Retriever as Retriever
+from tfrecs.models.contextual_gru4rec import ContextualGRU4Rec as ContextualGRU4Rec
 from tfrecs.models.dcn_v2 import DCNv2 as DCNv2
 from tfrecs.models.deepfm import DeepFM as DeepFM
 from tfrecs.models.dlrm import DLRM as DLRM
@@ -16,5 +17,6 @@ from tfrecs.models.logistic_regression import LogisticRegression as LogisticRegr
 from tfrecs.models.matrix_factorization import MatrixFactorization as MatrixFactorization
 from tfrecs.models.opnn import OPNN as OPNN
 from tfrecs.models.pnn_star import PNNStar as PNNStar
+from tfrecs.models.sasrec import SASRec as SASRec
 from tfrecs.models.two_tower import TwoTower as TwoTower
 from tfrecs.models.wide_deep import WideDeep as WideDeep

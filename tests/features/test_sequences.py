@@ -1,0 +1,68 @@
+import numpy as np
+import pytest
+
+from tfrecs.features import from_sequences
+
+ITEMS, LENGTHS = [2, 3, 4, 5, 6, 7, 8, 9, 10], [4, 1, 2, 2]
+
+
+def pairs(data):
+    found = []
+    for batch, targets, weights in data:
+        targets = np.asarray(targets).reshape(batch["history"].shape)
+        live = np.asarray(weights).reshape(targets.shape) > 0
+        np.testing.assert_array_equal(live, batch["history_mask"])
+        found += list(zip(np.asarray(batch["history"])[live], targets[live], strict=True))
+    return sorted((int(a), int(b)) for a, b in found)
+
+
+def test_every_item_has_its_next_one_as_target_once():
+    data = from_sequences(ITEMS, LENGTHS, 2, num_negatives=3)
+    assert pairs(data) == [(2, 3), (3, 4), (4, 5), (7, 8), (9, 10)]
+    assert len(list(data)) == 2
+
+
+def test_long_sequences_keep_their_last_items():
+    data = from_sequences(ITEMS, LENGTHS, 3, num_negatives=3, max_length=1)
+    assert pairs(data) == [(4, 5), (7, 8), (9, 10)]
+
+
+def test_the_order_changes_from_epoch_to_epoch_and_not_with_the_seed():
+    items = np.arange(2, 402)
+    first, again = (from_sequences(items, [4] * 100, 10, num_negatives=1) for _ in range(2))
+    epochs = [[b["history"].numpy()[0, 0] for b, _, _ in data] for data in (first, first, again)]
+    assert epochs[0] == epochs[2]
+    assert epochs[0] != epochs[1]
+
+
+def test_negatives_are_known_ids():
+    batch, _, _ = next(iter(from_sequences(ITEMS, LENGTHS, 2, num_negatives=500)))
+    assert set(batch["negatives"].numpy()) == set(range(2, 11))
+
+
+def test_masked_targets_are_items_of_the_history():
+    data = from_sequences(np.arange(2, 42), [5] * 8, 4, masked=0.3, num_negatives=1)
+    for batch, targets, weights in data:
+        history, hidden = batch["history"].numpy(), batch["masked"].numpy()
+        assert hidden.any(axis=1).all()
+        np.testing.assert_array_equal(
+            np.asarray(targets).reshape(history.shape), np.where(hidden, history, 0)
+        )
+        np.testing.assert_array_equal(np.asarray(weights), hidden.ravel())
+
+
+@pytest.mark.parametrize(
+    "change, message",
+    [
+        ({"lengths": [1] * 9}, "`lengths` must be of sum 9, with one of 2 items or more"),
+        ({"lengths": [3, 3]}, "`lengths` must be of sum 9"),
+        ({"batch_size": 0}, "`batch_size` must be greater than 0"),
+        ({"max_length": 0}, "`max_length` must be greater than 0"),
+        ({"num_negatives": 0}, "`num_negatives` must be greater than 0"),
+        ({"masked": 1.0}, "`masked` must be from 0 to below 1"),
+    ],
+)
+def test_a_wrong_argument_is_named(change, message):
+    arguments = {"items": ITEMS, "lengths": LENGTHS, "batch_size": 2} | change
+    with pytest.raises(ValueError, match=message):
+        from_sequences(**arguments)

@@ -1,0 +1,93 @@
+import keras
+import numpy as np
+import pytest
+
+from tfrecs.features import from_sequences
+from tfrecs.losses import GBCE, InBatch, Sampled, Softmax
+from tfrecs.models import SASRec
+from tfrecs.spec import Categorical, FeatureSpec, Sequence
+from tfrecs.testing import ModelCase, markov_sequences
+
+CASE = ModelCase(
+    "sasrec",
+    build=lambda spec: SASRec(spec, 16, dropout=0.0),
+    loss=lambda: InBatch(Softmax()),
+    label="item_id",
+    learning_rate=0.01,
+    spec=FeatureSpec(
+        (
+            Categorical("item_id", "candidate", is_id=True),
+            Sequence("history", "query", shared_with="item_id"),
+        )
+    ),
+)
+
+
+def spec(size=12):
+    return FeatureSpec(
+        (
+            Categorical("item_id", "candidate", is_id=True, size=size),
+            Sequence("history", "query", shared_with="item_id", size=size),
+        )
+    )
+
+
+def test_a_position_does_not_see_the_future():
+    model = SASRec(spec(), 8, dropout=0.0)
+    rows = np.array([[2, 3, 4, 5], [2, 3, 9, 7]])
+    found, _ = model._encode({"history": rows, "history_mask": rows > 0}, False)
+    found = np.asarray(found)
+    np.testing.assert_allclose(found[0, :2], found[1, :2], atol=1e-6)
+    assert (np.abs(found[0, 2:] - found[1, 2:]) > 1e-3).any()
+
+
+def test_every_position_is_scored_against_its_next_item_and_the_negatives():
+    model = SASRec(spec(), 8, dropout=0.0)
+    data = from_sequences([2, 3, 4, 5, 6], [3, 2], 2, num_negatives=4)
+    batch, targets, weights = next(iter(data))
+    scores = np.asarray(model(batch))
+    assert scores.shape == (4, 5)
+    hidden = np.asarray(model._encode(batch, False)[0]).reshape(4, 8)
+    table = np.asarray(model.items.embeddings)
+    for row, target in enumerate(np.asarray(targets)):
+        if not weights[row]:
+            assert target == 0
+            continue
+        np.testing.assert_allclose(scores[row, 0], hidden[row] @ table[target], rtol=1e-4)
+        for column, negative in enumerate(np.asarray(batch["negatives"])):
+            expected = -1e9 if negative == target else hidden[row] @ table[negative]
+            np.testing.assert_allclose(scores[row, 1 + column], expected, rtol=1e-4)
+
+
+@pytest.mark.parametrize("loss", [Softmax(), GBCE(0.5)])
+def test_fit_on_sequences_learns_what_follows(loss):
+    rows = markov_sequences(256, 6, num_items=10, predictability=1.0) + 2
+    data = from_sequences(rows.ravel(), [6] * 256, 32, num_negatives=8)
+    model = SASRec(spec(), 16, dropout=0.0, num_layers=1)
+    weighted = Sampled(loss, reduction="mean_with_sample_weight")
+    model.compile(keras.optimizers.Adam(0.01), weighted, steps_per_execution=8)
+    model.fit(data, epochs=15, shuffle=False, verbose=0)
+    history = rows[:64, :4]
+    query = model.query({"history": history, "history_mask": history > 0})
+    scores = np.asarray(model.score(query, model.candidate({"item_id": np.arange(2, 12)})))
+    assert (scores.argmax(axis=1) + 2 == rows[:64, 4]).mean() > 0.9
+
+
+def test_a_history_beyond_the_positions_is_read():
+    model = SASRec(spec(), 8, max_length=3, dropout=0.0)
+    rows = np.array([[2, 3, 4, 5, 6, 7]])
+    query = model.query({"history": rows, "history_mask": rows > 0})
+    assert np.isfinite(np.asarray(query)).all()
+
+
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        ({"num_heads": 3}, "`num_heads` must be a divisor of 64"),
+        ({"num_layers": 0}, "`num_layers` must be greater than 0"),
+        ({"max_length": 0}, "`max_length` must be greater than 0"),
+    ],
+)
+def test_a_wrong_argument_is_named(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        SASRec(spec(), **arguments)

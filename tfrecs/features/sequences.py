@@ -1,0 +1,115 @@
+"""Batches of whole sequences, every position with its next item, for transformers."""
+
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from tfrecs import checks
+from tfrecs.features.order import Epoch, each_epoch
+from tfrecs.spec import NUM_RESERVED_IDS, PADDING_ID
+
+
+def from_sequences(
+    items: Any,
+    lengths: Any,
+    batch_size: int,
+    *,
+    history: str = "history",
+    target: str = "item_id",
+    max_length: int = 50,
+    num_negatives: int = 256,
+    masked: float = 0.0,
+    seed: int = 0,
+    epoch: Epoch | None = None,
+) -> tf.data.Dataset:
+    """Batches of sequences, shuffled anew each epoch among sequences of like length.
+
+    Of a sequence the last `max_length + 1` items are read: all but the last are the history, and
+    each one's target is the item after it. With `masked`, for models that see both sides, targets
+    are items of the history itself, drawn with that chance (the last one always for a sequence of
+    which none was drawn); `masked` bool `(B, L)` tells which.
+
+    Args:
+        items: Ids of all sequences, one after the other, `(N,)`.
+        lengths: Items of each sequence; those of one item are left out.
+        batch_size: Sequences of a batch, B.
+        history: Name of the history in the batch. Defaults to "history".
+        target: Name of the targets. Defaults to "item_id".
+        max_length: Most positions. Defaults to 50.
+        num_negatives: Ids drawn uniformly among the known ones for each batch. Defaults to 256.
+        masked: Share of positions to mask; 0 for targets one step ahead. Defaults to 0.
+        seed: Of order, negatives and masks. Defaults to 0.
+        epoch: Ties the order to the epoch of `fit`; see `Epoch`.
+
+    Returns:
+        Dataset of (batch, targets, weights): history `(B, L)` with its mask, L the longest of the
+        batch, targets `(B L,)`, 0 where there is none, where the weight is 0, `negatives`
+        `(num_negatives,)`.
+
+    Raises:
+        ValueError: If lengths and items do not fit, or no sequence has two items.
+
+    Example:
+
+    >>> data = from_sequences([5, 6, 7, 8, 9], [3, 2], 2, num_negatives=1)
+    >>> for batch, targets, weights in data:
+    ...     print(sorted(batch["history"].numpy().tolist()), weights.shape)
+    [[5, 6], [8, 0]] (4,)
+
+    Reference:
+        Kang, McAuley 2018, arXiv:1808.09781; Sun et al. 2019, arXiv:1904.06690 (masked).
+    """
+    items, lengths = np.asarray(items, np.int32), np.asarray(lengths, np.int64)
+    if lengths.sum() != len(items) or not (lengths > 1).any():
+        expectation = f"of sum {len(items)}, with one of 2 items or more"
+        raise ValueError(checks.expected("lengths", expectation, lengths))
+    for argument, value in (("batch_size", batch_size), ("max_length", max_length)):
+        checks.positive(argument, value)
+    checks.positive("num_negatives", num_negatives)
+    if not 0 <= masked < 1:
+        raise ValueError(checks.expected("masked", "from 0 to below 1", masked))
+    ends, long = np.cumsum(lengths), lengths > 1
+    sizes = np.minimum(lengths, max_length + (0 if masked else 1))[long]
+    with tf.device("CPU"):
+        held, first = tf.constant(items), tf.constant((ends[long] - sizes).astype(np.int32))
+        counts = tf.constant((sizes - (0 if masked else 1)).astype(np.int32))
+    number, top = len(sizes), int(items.max()) + 1
+
+    def batch_of(rows: tf.Tensor, seeds: tf.Tensor) -> Any:
+        size, start = tf.gather(counts, rows), tf.gather(first, rows)
+        places = tf.range(tf.reduce_max(size))  # (L,)
+        mask = places < size[:, None]  # (B, L)
+        at = tf.where(mask, start[:, None] + places, 0)
+        seen = tf.where(mask, tf.gather(held, at), PADDING_ID)
+        batch = {history: seen, f"{history}_mask": mask}
+        batch["negatives"] = tf.random.stateless_uniform(
+            [num_negatives], seeds, NUM_RESERVED_IDS, top, tf.int32
+        )
+        if masked:
+            hidden = mask & (tf.random.stateless_uniform(tf.shape(mask), seeds + 1) < masked)
+            none = ~tf.reduce_any(hidden, axis=1, keepdims=True)
+            hidden |= none & (places == size[:, None] - 1)
+            batch["masked"], live, targets = hidden, hidden, seen
+        else:
+            live, targets = mask, tf.gather(held, tf.where(mask, at + 1, 0))
+        targets = tf.reshape(tf.where(live, targets, PADDING_ID), [-1])
+        batch[target] = targets
+        return batch, targets, tf.reshape(tf.cast(live, tf.float32), [-1])
+
+    num_batches = -(-number // batch_size)
+
+    def batches(seeds: tf.Tensor) -> tf.data.Dataset:
+        # like lengths stand together, in an order of their own each epoch
+        keys = tf.cast(counts, tf.float32) + 2 * tf.random.stateless_uniform([number], seeds)
+        order = tf.argsort(keys)
+        turns = tf.random.experimental.stateless_shuffle(tf.range(num_batches), seeds)
+        return tf.data.Dataset.from_tensor_slices(turns).map(
+            lambda turn: batch_of(
+                order[turn * batch_size : (turn + 1) * batch_size],
+                tf.random.experimental.stateless_fold_in(seeds, turn),
+            )
+        )
+
+    dataset = each_epoch(batches, seed, epoch)
+    return dataset.apply(tf.data.experimental.assert_cardinality(num_batches)).prefetch(4)

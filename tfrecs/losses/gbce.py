@@ -1,68 +1,84 @@
-"""Generalised binary cross-entropy, calibrated for sampled negatives."""
+"""Generalised binary cross-entropy, for negatives that were sampled."""
+
+from typing import Any
 
 import keras
 from keras import ops
 
 from tfrecs import checks
 from tfrecs.losses.base import ListLoss, Tensor, lowest
-from tfrecs.losses.sessions import per_positive
 
 
 @keras.saving.register_keras_serializable(package="tfrecs")
 class GBCE(ListLoss):
-    """Generalised binary cross-entropy: a gentler push on positives where negatives are sampled.
+    """Binary cross-entropy that does not become overconfident when negatives are sampled.
 
-    `loss = -1/(1 + |N|) * (beta log sigmoid(s_p) + sum_{n in N} log(1 - sigmoid(s_n)))`
-    `beta = a (t (1 - 1/a) + 1/a)`, `a = sampling_rate`
+    `loss = - 1/(|P|+|N|) * (b sum_{p in P} log sigmoid(s_p) + sum_{n in N} log sigmoid(-s_n))`,
+    `b = a (t (1 - 1/a) + 1/a)`, `a = |N| / (num_candidates - 1)`
 
-    With beta = 1 it is binary cross-entropy, which overrates the top when negatives are sampled.
+    P are the row's positives, N its negatives. With t = 0 it is `Sigmoid`; with t = 1 the
+    probabilities are those of training without sampling.
 
     Args:
-        sampling_rate: Negatives of a positive over all items but it, above 0 and at most 1.
-        calibration: t, from 0 (binary cross-entropy) to 1 (fully calibrated). Defaults to 0.75.
+        num_candidates: Size of the catalogue that the negatives are sampled from, above 1.
+        calibration: t, from 0 to 1. Defaults to 0.75.
         reduction: As in `keras.losses.Loss`. Defaults to "sum_over_batch_size".
         name: Name of the loss; `None` for a generated one.
         dtype: Dtype of the computation; `None` for `keras.config.floatx()`.
 
     Example:
 
-    >>> float(GBCE(0.5, calibration=0.0)([[1, 0]], [[0.0, 0.0]]))  # log 2
-    0.6931...
+    >>> loss = GBCE(num_candidates=5, calibration=1.0)
+    >>> float(loss([[1, 0]], [[0.0, 0.0]]))  # b = 1 / 4: (0.25 log 2 + log 2) / 2
+    0.4332...
 
     Reference:
-        Petrov, Macdonald 2023, arXiv:2308.07192.
+        Petrov, Macdonald 2023, gSASRec, arXiv:2308.07192.
     """
 
     def __init__(
         self,
-        sampling_rate: float,
+        num_candidates: int,
         calibration: float = 0.75,
         reduction: str = "sum_over_batch_size",
         name: str | None = None,
         dtype: str | None = None,
     ) -> None:
         super().__init__(name=name, reduction=reduction, dtype=dtype)
-        if not 0 < sampling_rate <= 1:
-            expectation = "above 0 and at most 1"
-            raise ValueError(checks.expected("sampling_rate", expectation, sampling_rate))
+        if num_candidates < 2:
+            raise ValueError(checks.expected("num_candidates", "2 or more", num_candidates))
         if not 0 <= calibration <= 1:
             raise ValueError(checks.expected("calibration", "from 0 to 1", calibration))
-        self.sampling_rate = sampling_rate
+        self.num_candidates = num_candidates
         self.calibration = calibration
-        rate = sampling_rate
-        self.beta = rate * (calibration * (1 - 1 / rate) + 1 / rate)
 
-    def lists(self, *row: Tensor) -> Tensor:
+    def get_config(self) -> dict[str, Any]:
+        """Returns the constructor's arguments."""
+        own = {"num_candidates": self.num_candidates, "calibration": self.calibration}
+        return {**super().get_config(), **own}
+
+    def lists(
+        self,
+        positive: Tensor,
+        negative: Tensor,
+        scores: Tensor,
+        num_positives: Tensor,
+        num_negatives: Tensor,
+    ) -> Tensor:
         """Returns the loss of each row of labels, `(...,)`."""
-        return per_positive(self.pairs, *row)
+        low = lowest(scores)
+        near = ops.sum(ops.softplus(ops.where(positive, -scores, low)), axis=-1)
+        far = ops.sum(ops.softplus(ops.where(negative, scores, low)), axis=-1)
+        total = self._power(num_negatives) * near + far
+        return total / ops.maximum(num_positives + num_negatives, 1)
 
     def pairs(self, positive: Tensor, negatives: Tensor, num_negatives: Tensor) -> Tensor:
         """Returns the loss of each positive against its negatives, `(B,)`."""
-        counted = negatives > lowest(negatives) / 2
-        pushed = ops.sum(ops.where(counted, ops.softplus(negatives), 0), axis=-1)
-        return (self.beta * ops.softplus(-positive[:, 0]) + pushed) / (1 + num_negatives)
+        near, far = ops.softplus(-positive[:, 0]), ops.sum(ops.softplus(negatives), axis=-1)
+        loss = (self._power(num_negatives) * near + far) / (1 + num_negatives)
+        return ops.where(num_negatives > 0, loss, 0)
 
-    def get_config(self) -> dict[str, float]:
-        """Returns the constructor's arguments."""
-        own = {"sampling_rate": self.sampling_rate, "calibration": self.calibration}
-        return {**super().get_config(), **own}
+    def _power(self, num_negatives: Tensor) -> Tensor:
+        """Returns b, which is `t (a - 1) + 1`."""
+        rate = num_negatives / (self.num_candidates - 1)
+        return self.calibration * (rate - 1) + 1

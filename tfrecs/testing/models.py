@@ -31,6 +31,7 @@ ALWAYS: tuple[Run, ...] = (
 )
 LISTS: tuple[Run, ...] = (inference.extra_padding,)
 RETRIEVER: tuple[Run, ...] = (inference.call_equals_score, processes.saved_model)
+RANKER: tuple[Run, ...] = (processes.saved_ranker,)
 IDS_ALONE: tuple[Run, ...] = (training.checkerboard,)
 HISTORY: tuple[Run, ...] = (training.predictable_sequences, training.random_sequences)
 
@@ -44,9 +45,9 @@ def check_model(case: ModelCase) -> Iterator[Check]:
     rows are learned by heart; a seed decides everything; a run that resumes ends as one that was
     not broken off; JAX gives the same scores to 1e-5.
 
-    With lists among its features: more padding changes nothing. A Retriever: `call` equals `score`
-    of `query` and `candidate`, and the SavedModel answers raw rows as Python does, in a process
-    without tfrecs. A Retriever of ids alone: hit@1 of 1 on the checkerboard. A Retriever with a
+    With lists among its features: more padding changes nothing. The SavedModel answers raw rows as
+    Python does, in a process without tfrecs. A Retriever: `call` equals `score` of `query` and
+    `candidate`. A Retriever of ids alone: hit@1 of 1 on the checkerboard. A Retriever with a
     history: predictable sequences are learned, random ones are not.
 
     Args:
@@ -93,6 +94,8 @@ def _applicable(case: ModelCase) -> Iterator[Run]:
     yield from ALWAYS
     if any(isinstance(f, (MultiCategorical, Sequence, Text)) for f in case.spec):
         yield from LISTS
+    if isinstance(model, Ranker):
+        yield from RANKER
     if isinstance(model, Retriever):
         yield from RETRIEVER
         if world.ids_alone:

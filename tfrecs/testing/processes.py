@@ -15,7 +15,7 @@ import numpy as np
 import pyarrow as pa
 from keras import ops
 
-from tfrecs.export import export
+from tfrecs.export import export, export_ranker
 from tfrecs.retrieval import Exact
 from tfrecs.testing.case import expect, expect_close
 from tfrecs.testing.world import World, scores, tensors
@@ -30,7 +30,7 @@ import session
 model, rows = session.Session(sys.argv[2]), json.load(sys.stdin)
 answer = {
     name: model.run(name, {column: rows[column] for column in model.signatures[name].inputs})
-    for name in ("serving_default", "encode_query", "score")
+    for name in {"serving_default", "encode_query", "score"} & set(model.signatures)
 }
 answer["modules"] = sorted({"tfrecs", "tensorflow", "keras"} & set(sys.modules))
 print(json.dumps(answer))
@@ -112,6 +112,20 @@ def saved_model(world: World) -> None:
     expected = [[getattr(i, "decode", lambda i=i: i)() for i in row] for row in np.asarray(ids)]
     got = answer["serving_default"][name]
     expect(got == expected, f"The SavedModel recommends {got[0]}, and Python {expected[0]}.")
+
+
+def saved_ranker(world: World) -> None:
+    """The SavedModel scores raw rows, in a process without tfrecs, as Python scores them."""
+    model: Any = world.build()
+    with tempfile.TemporaryDirectory() as directory:
+        made = export_ranker(
+            *(model, world.transform, world.table, directory), name="contract", check=False
+        )
+        answer = _ask(made.paths["stock"], _raw_rows(world))
+    expect(not answer["modules"], f"The SavedModel was answered with {answer['modules']} imported.")
+    expect_close(
+        answer["score"]["score"], scores(model, world.features), "Scores of the SavedModel"
+    )
 
 
 def _raw_rows(world: World) -> dict[str, list[Any]]:

@@ -271,16 +271,33 @@ EVERY_KIND = FeatureSpec(
 )
 
 
-@pytest.mark.parametrize("name", ["unknown_batch_size", "batch_independence", "extra_padding"])
-def test_rows_are_made_up_for_every_kind_of_feature(name):
-    made = ModelCase(
+class OtherInGraphs(EveryKind):
+    """Adds 1 in a graph."""
+
+    def call(self, batch, training=False):
+        return super().call(batch, training) + (0.0 if tf.executing_eagerly() else 1.0)
+
+
+def ranker_case(build):
+    return ModelCase(
         "every_kind",
-        build=EveryKind,
+        build=build,
         loss=lambda: keras.losses.BinaryCrossentropy(from_logits=True),
         label="click",
         spec=EVERY_KIND,
     )
-    run(check_model(made), name)
+
+
+@pytest.mark.parametrize(
+    "name", ["unknown_batch_size", "batch_independence", "extra_padding", "saved_ranker"]
+)
+def test_rows_are_made_up_for_every_kind_of_feature(name):
+    run(check_model(ranker_case(EveryKind)), name)
+
+
+def test_a_ranker_whose_graph_differs_fails_the_check():
+    with pytest.raises(ContractError, match="Scores of the SavedModel: they differ by 1,"):
+        run(check_model(ranker_case(OtherInGraphs)), "saved_ranker")
 
 
 def test_made_up_rows_are_those_of_the_seed():

@@ -122,14 +122,14 @@ def outcome(root: Path, served: Path) -> dict[str, str]:
         if digested != json.loads(path.read_text())["digest"]:
             sys.exit(f"{path} is not whole")
         found[name.split("/")[0] + "/" + name.split("/")[2]] = digested
-    for path in sorted(served.glob("*/*")):
-        found[f"served/{path.parent.name}/{path.name}"] = digest(path / "variables")
+    for path in sorted(served.glob("*/[!.]*")):
+        found[f"served/{path.parent.name}/{path.name}"] = digest(path)
     return found
 
 
 def kills(folder: Path, count: int = 10) -> list[dict[str, Any]]:
     """Kills a pipeline at random moments; each rerun must end as an undisturbed run does."""
-    parameters = {"num_events": 3000, "epochs": 1}
+    parameters = {"num_events": 3000, "epochs": 1, "above_baseline": -1.0}
 
     def arguments(name: str) -> list[str]:
         given = {**parameters, "saved_models": str(folder / name / "served")}

@@ -15,6 +15,7 @@ def pipeline(
     epochs: int = 20,
     embedding_dim: int = 64,
     learning_rate: float = 0.05,
+    above_baseline: float = 0.0,
 ) -> c.Pipeline:
     """Returns the pipeline."""
     positive = {"column": "clicked", "at_least": 1}
@@ -40,7 +41,6 @@ def pipeline(
             "epochs": epochs,
             "embedding_dim": embedding_dim,
             "learning_rate": learning_rate,
-            "batch_size": 2048,
         },
         **data,
     )
@@ -48,7 +48,7 @@ def pipeline(
     evaluator = c.Evaluator(
         model=model,
         baseline_model=c.LatestBlessed(other_than=model),
-        thresholds={"ndcg@10": 0.1},
+        above_baseline=above_baseline,
         slices=["device"],
     )
     index = c.IndexBuilder(model=model, name="quickstart")

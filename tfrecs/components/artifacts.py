@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 import zipfile
+from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -146,6 +147,10 @@ def _file_digest(path: Path) -> str:
     if path.name == "run.json":
         said = {k: v for k, v in json.loads(path.read_text()).items() if k != "seconds"}
         return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
+    if path.name == "saved_model.pb":
+        return _graph_digest(path)
+    if path.name.startswith("variables."):
+        return _variables_digest(path.parent) if path.suffix == ".index" else ""
     if path.suffix in (".keras", ".npz") and zipfile.is_zipfile(path):
         with zipfile.ZipFile(path) as archive:
             members = [
@@ -156,6 +161,33 @@ def _file_digest(path: Path) -> str:
         return hashlib.sha256("\n".join(members).encode()).hexdigest()
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _graph_digest(path: Path) -> str:
+    """Hashes the signatures and how often each operation is there: names count up in a process."""
+    from tensorflow.core.protobuf import saved_model_pb2
+
+    (graph,) = saved_model_pb2.SavedModel.FromString(path.read_bytes()).meta_graphs
+    functions = graph.graph_def.library.function
+    nodes = [*graph.graph_def.node, *(node for f in functions for node in f.node_def)]
+    operations = sorted(Counter(node.op for node in nodes if "Call" not in node.op).items())
+    text = json.dumps([sorted(graph.signature_def), operations])
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _variables_digest(folder: Path) -> str:
+    """Hashes the tensors of a SavedModel; the object graph beside them holds counted names."""
+    import tensorflow as tf
+
+    reader = tf.train.load_checkpoint(str(folder / "variables"))
+    whole = hashlib.sha256()
+    for name in sorted(reader.get_variable_to_shape_map()):
+        if name != "_CHECKPOINTABLE_OBJECT_GRAPH":
+            tensor = reader.get_tensor(name)
+            whole.update(f"{name}:{tensor.dtype}:{tensor.shape}\0".encode())
+            texts = tensor.dtype == object
+            whole.update(b"\0".join(tensor.ravel().tolist()) if texts else tensor.tobytes())
+    return whole.hexdigest()
 
 
 def sync(folder: Path) -> None:

@@ -98,6 +98,7 @@ def fit(
     if own:  # a model of one label is judged by it alone
         names = [name for name in tables.spec.names if name not in labels - own]
         tables = replace(tables, spec=tables.spec.select(*names))
+    keras.utils.clear_session(free_memory=False)  # names of layers count from 1 again
     keras.utils.set_random_seed(settings.seed)
     training = Training(
         chosen.model, adapted, split.train, tables, settings, lambda steps: [], initial

@@ -1,0 +1,82 @@
+import keras
+import numpy as np
+import pytest
+from keras import ops
+
+from tfrecs import losses, optimizers
+from tfrecs.models import TwoTower
+from tfrecs.models.growing import expand_tables
+from tfrecs.spec import Categorical, FeatureSpec
+
+OPTIMIZERS = {
+    "sparse adagrad": lambda: optimizers.SparseAdagrad(0.1),
+    "lazy adam": lambda: optimizers.LazyAdam(0.01),
+    "adam": lambda: keras.optimizers.Adam(0.01),
+}
+
+
+def spec(users, items):
+    return FeatureSpec(
+        (
+            Categorical("user", "query", is_id=True, size=users),
+            Categorical("item", "candidate", is_id=True, size=items),
+        )
+    )
+
+
+def trained(optimizer, users=5, items=6):
+    model = TwoTower(spec(users, items), embedding_dim=3, log_q=False)
+    model.compile(optimizer=optimizer, loss=losses.InBatch(losses.Softmax()))
+    fit(model, users, items)
+    return model
+
+
+def fit(model, users, items):
+    batch = {"user": np.array([2, users - 1, 3]), "item": np.array([3, items - 1, 2])}
+    batch = {name: ids.astype("int32") for name, ids in batch.items()}
+    model.train_on_batch(batch, batch["item"])
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_rows_and_slots_are_carried_twice_in_a_row(name):
+    model = trained(OPTIMIZERS[name]())
+    users, items = 5, 6
+    for more in (2, 4):
+        grown = expand_tables(model, spec(users + more, items + more))
+        old = [*model.variables, *model.optimizer.variables]
+        new = [*grown.variables, *grown.optimizer.variables]
+        fresh = TwoTower(spec(users + more, items + more), embedding_dim=3, log_q=False)
+        assert len(old) == len(new)
+        for source, target in zip(old, new, strict=True):
+            values = source.numpy()
+            rows = target.numpy()[: len(values)] if values.ndim else target.numpy()
+            np.testing.assert_array_equal(rows, values)
+        for target, expected in zip(grown.weights, fresh.weights, strict=True):
+            np.testing.assert_array_equal(target.numpy()[-more:], expected.numpy()[-more:])
+        slot = next(v for v in grown.optimizer.variables if tuple(v.shape) == (users + more, 3))
+        start = 0.1 if name == "sparse adagrad" else 0.0
+        np.testing.assert_allclose(slot.numpy()[-more:], start)
+        assert int(grown.optimizer.iterations) == int(model.optimizer.iterations)
+        users, items, model = users + more, items + more, grown
+        fit(model, users, items)
+
+
+def test_training_goes_on_as_if_nothing_had_grown():
+    model = trained(OPTIMIZERS["sparse adagrad"]())
+    grown = expand_tables(model, spec(9, 9))
+    for one in (model, grown):
+        fit(one, 5, 6)
+    for old, new in zip(model.weights, grown.weights, strict=True):
+        np.testing.assert_allclose(new.numpy()[: old.shape[0]], old.numpy(), atol=1e-6)
+
+
+def test_a_model_that_is_not_compiled_grows_too():
+    model = TwoTower(spec(3, 3), embedding_dim=2)
+    grown = expand_tables(model, spec(4, 3))
+    assert [tuple(weight.shape) for weight in grown.weights] == [(4, 2), (3, 2)]
+    assert ops.all(grown.weights[0][:3] == model.weights[0])
+
+
+def test_a_table_does_not_shrink():
+    with pytest.raises(ValueError, match=r"`spec` must be of sizes that leave .* as wide"):
+        expand_tables(TwoTower(spec(5, 5), embedding_dim=2), spec(4, 5))

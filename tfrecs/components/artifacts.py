@@ -176,18 +176,19 @@ def _graph_digest(path: Path) -> str:
 
 
 def _variables_digest(folder: Path) -> str:
-    """Hashes the tensors of a SavedModel; the object graph beside them holds counted names."""
+    """Hashes the tensors of a SavedModel, in no order: which is first changes from time to time."""
     import tensorflow as tf
 
     reader = tf.train.load_checkpoint(str(folder / "variables"))
-    whole = hashlib.sha256()
-    for name in sorted(reader.get_variable_to_shape_map()):
+    tensors = []
+    for name in reader.get_variable_to_shape_map():
         if name != "_CHECKPOINTABLE_OBJECT_GRAPH":
             tensor = reader.get_tensor(name)
-            whole.update(f"{name}:{tensor.dtype}:{tensor.shape}\0".encode())
             texts = tensor.dtype == object
-            whole.update(b"\0".join(tensor.ravel().tolist()) if texts else tensor.tobytes())
-    return whole.hexdigest()
+            content = b"\0".join(tensor.ravel().tolist()) if texts else tensor.tobytes()
+            about = f"{tensor.dtype}:{tensor.shape}:".encode()
+            tensors.append(hashlib.sha256(about + content).hexdigest())
+    return hashlib.sha256("\n".join(sorted(tensors)).encode()).hexdigest()
 
 
 def sync(folder: Path) -> None:

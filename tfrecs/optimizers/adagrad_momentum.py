@@ -1,6 +1,5 @@
 """Adagrad with momentum that updates just the rows of the batch."""
 
-from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -13,7 +12,7 @@ Tensor = Any  # a tensor of whichever backend Keras runs on
 
 
 @keras.saving.register_keras_serializable("tfrecs")
-class AdagradMomentum(keras.optimizers.Adagrad):
+class AdagradMomentum(rows.RowSparse, keras.optimizers.Adagrad):
     """Adagrad with momentum that updates just the rows of the batch.
 
     `a += g^2; v = momentum v - learning_rate g / sqrt(a + epsilon); w += v`
@@ -65,7 +64,6 @@ class AdagradMomentum(keras.optimizers.Adagrad):
         )
         if not 0 <= momentum < 1:
             raise ValueError(checks.expected("momentum", "from 0 to below 1", momentum))
-        rows.refuse_dense_options(self)
         self.momentum = momentum
 
     def build(self, variables: list[Any]) -> None:
@@ -78,22 +76,27 @@ class AdagradMomentum(keras.optimizers.Adagrad):
 
     def update_step(self, gradient: Tensor, variable: Any, learning_rate: Tensor) -> None:
         """Updates one variable, by row when the gradient is."""
+        if rows.is_sparse(gradient):
+            super().update_step(gradient, variable, learning_rate)
+            return
         index = self._get_variable_index(variable)
         accumulator = self._accumulators[index]
-        if not rows.is_sparse(gradient):
-            g = ops.cast(gradient, variable.dtype)
-            self.assign_add(accumulator, ops.square(g))
-            step = self._step(g, accumulator, learning_rate)
-            if self.momentum:
-                velocity = self._velocities[index]
-                self.assign(velocity, self.momentum * velocity - step)
-                self.assign_add(variable, velocity)
-            else:
-                self.assign_sub(variable, step)
-            return
-        g, ids = rows.unique_rows(gradient, variable.dtype)
-        a = rows.read(accumulator, ids) + ops.square(g)
-        rows.write(accumulator, ids, a)
+        g = ops.cast(gradient, variable.dtype)
+        self.assign_add(accumulator, ops.square(g))
+        step = self._step(g, accumulator, learning_rate)
+        if self.momentum:
+            velocity = self._velocities[index]
+            self.assign(velocity, self.momentum * velocity - step)
+            self.assign_add(variable, velocity)
+        else:
+            self.assign_sub(variable, step)
+
+    def update_rows(
+        self, index: int, variable: Any, ids: Tensor, g: Tensor, learning_rate: Tensor
+    ) -> None:
+        """Updates the rows of a variable that have a gradient."""
+        a = rows.read(self._accumulators[index], ids) + ops.square(g)
+        rows.write(self._accumulators[index], ids, a)
         step = self._step(g, a, learning_rate)
         if self.momentum:
             velocity = self._velocities[index]
@@ -103,11 +106,6 @@ class AdagradMomentum(keras.optimizers.Adagrad):
 
     def _step(self, g: Tensor, a: Tensor, learning_rate: Tensor) -> Tensor:
         return ops.cast(learning_rate, g.dtype) * g * ops.rsqrt(a + self.epsilon)
-
-    def _clip_gradients(self, grads: Sequence[Tensor]) -> list[Tensor]:
-        if any(map(rows.is_sparse, grads)):
-            return rows.clip(self, grads)
-        return super()._clip_gradients(grads)  # type: ignore[no-any-return]
 
     def get_config(self) -> dict[str, Any]:
         """Returns the constructor's arguments."""

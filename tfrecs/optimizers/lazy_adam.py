@@ -1,6 +1,5 @@
 """Adam that updates just the rows of the batch."""
 
-from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -12,7 +11,7 @@ Tensor = Any  # a tensor of whichever backend Keras runs on
 
 
 @keras.saving.register_keras_serializable("tfrecs")
-class LazyAdam(keras.optimizers.Adam):
+class LazyAdam(rows.RowSparse, keras.optimizers.Adam):
     """Adam that updates just the rows of the batch.
 
     On the rows whose ids are in the batch, `g` being the sum over a row's occurrences and `t` the
@@ -72,15 +71,11 @@ class LazyAdam(keras.optimizers.Adam):
             name=name,
             **kwargs,
         )
-        rows.refuse_dense_options(self)
 
-    def update_step(self, gradient: Tensor, variable: Any, learning_rate: Tensor) -> None:
-        """Updates one variable, by row when the gradient is."""
-        if not rows.is_sparse(gradient):
-            super().update_step(gradient, variable, learning_rate)
-            return
-        index = self._get_variable_index(variable)
-        g, ids = rows.unique_rows(gradient, variable.dtype)  # (U, D), (U,)
+    def update_rows(
+        self, index: int, variable: Any, ids: Tensor, g: Tensor, learning_rate: Tensor
+    ) -> None:
+        """Updates the rows of a variable that have a gradient."""
         m, v = rows.read(self._momentums[index], ids), rows.read(self._velocities[index], ids)
         m = m + (1 - self.beta_1) * (g - m)
         v = v + (1 - self.beta_2) * (ops.square(g) - v)
@@ -91,10 +86,5 @@ class LazyAdam(keras.optimizers.Adam):
             rows.write(self._velocity_hats[index], ids, v)
         t = ops.cast(self.iterations + 1, g.dtype)
         correction = ops.sqrt(1 - ops.power(self.beta_2, t)) / (1 - ops.power(self.beta_1, t))
-        alpha = ops.cast(learning_rate, g.dtype) * ops.cast(correction, g.dtype)
+        alpha = learning_rate * ops.cast(correction, g.dtype)
         rows.subtract(variable, ids, alpha * m / (ops.sqrt(v) + self.epsilon))
-
-    def _clip_gradients(self, grads: Sequence[Tensor]) -> list[Tensor]:
-        if any(map(rows.is_sparse, grads)):
-            return rows.clip(self, grads)
-        return super()._clip_gradients(grads)  # type: ignore[no-any-return]

@@ -4,6 +4,7 @@ TensorFlow gives the gradient of a gather as `tf.IndexedSlices`: values `(N, D)`
 of their rows, with duplicates. Other backends give dense gradients.
 """
 
+from abc import abstractmethod
 from collections.abc import Sequence
 from typing import Any
 
@@ -13,6 +14,45 @@ import tensorflow as tf
 from tfrecs import checks
 
 Tensor = Any  # a tensor of whichever backend Keras runs on
+
+
+class RowSparse:
+    """What a row-sparse optimizer adds to one of Keras's, before which it stands among the bases.
+
+    A subclass writes `update_rows`. Dense gradients are Keras's own affair.
+    """
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        refuse_dense_options(self)
+
+    @abstractmethod
+    def update_rows(
+        self, index: int, variable: Any, ids: Tensor, g: Tensor, learning_rate: Tensor
+    ) -> None:
+        """Updates the rows of a variable that have a gradient.
+
+        Args:
+            index: Place of the variable among the optimizer's.
+            variable: The table.
+            ids: int `(U,)`, each once.
+            g: Their gradients `(U, D)`.
+            learning_rate: In the dtype of `g`.
+        """
+        raise NotImplementedError
+
+    def update_step(self: Any, gradient: Tensor, variable: Any, learning_rate: Tensor) -> None:
+        """Updates one variable, by row when the gradient is."""
+        if not is_sparse(gradient):
+            super().update_step(gradient, variable, learning_rate)  # type: ignore[misc]
+            return
+        g, ids = unique_rows(gradient, variable.dtype)  # (U, D), (U,)
+        index, rate = self._get_variable_index(variable), tf.cast(learning_rate, g.dtype)
+        self.update_rows(index, variable, ids, g, rate)
+
+    def _clip_gradients(self: Any, grads: Sequence[Tensor]) -> Sequence[Tensor]:
+        sparse = any(map(is_sparse, grads))
+        return clip(self, grads) if sparse else super()._clip_gradients(grads)  # type: ignore[misc]
 
 
 def refuse_dense_options(optimizer: keras.optimizers.Optimizer) -> None:
@@ -67,6 +107,13 @@ def subtract(variable: Any, ids: Tensor, rows: Tensor) -> None:
     write(variable, ids, read(variable, ids) - rows)
 
 
+def _without_duplicates(gradient: Tensor) -> Tensor:
+    if not is_sparse(gradient):
+        return gradient
+    values, ids = unique_rows(gradient, gradient.values.dtype)
+    return tf.IndexedSlices(values, ids, gradient.dense_shape)
+
+
 def clip(optimizer: keras.optimizers.Optimizer, gradients: Sequence[Tensor]) -> list[Tensor]:
     """Clips as Keras does on dense gradients: duplicated rows are summed before a norm is taken."""
     if not (optimizer.clipnorm or optimizer.global_clipnorm or optimizer.clipvalue):
@@ -83,13 +130,6 @@ def clip(optimizer: keras.optimizers.Optimizer, gradients: Sequence[Tensor]) -> 
         tf.IndexedSlices(v, g.indices, g.dense_shape) if is_sparse(g) else v
         for v, g in zip(values, summed, strict=True)
     ]
-
-
-def _without_duplicates(gradient: Tensor) -> Tensor:
-    if not is_sparse(gradient):
-        return gradient
-    values, ids = unique_rows(gradient, gradient.values.dtype)
-    return tf.IndexedSlices(values, ids, gradient.dense_shape)
 
 
 def _tf_variable(variable: Any) -> Any:

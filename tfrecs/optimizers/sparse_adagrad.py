@@ -1,6 +1,5 @@
 """Adagrad that updates just the rows of the batch."""
 
-from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -11,7 +10,7 @@ Tensor = Any  # a tensor of whichever backend Keras runs on
 
 
 @keras.saving.register_keras_serializable("tfrecs")
-class SparseAdagrad(keras.optimizers.Adagrad):
+class SparseAdagrad(rows.RowSparse, keras.optimizers.Adagrad):
     """Adagrad that updates just the rows of the batch.
 
     `a += g^2; w -= learning_rate g / sqrt(a + epsilon)`, on the rows whose ids are in the batch,
@@ -61,21 +60,12 @@ class SparseAdagrad(keras.optimizers.Adagrad):
             name=name,
             **kwargs,
         )
-        rows.refuse_dense_options(self)
 
-    def update_step(self, gradient: Tensor, variable: Any, learning_rate: Tensor) -> None:
-        """Updates one variable, by row when the gradient is."""
-        if not rows.is_sparse(gradient):
-            super().update_step(gradient, variable, learning_rate)
-            return
-        accumulator = self._accumulators[self._get_variable_index(variable)]
-        g, ids = rows.unique_rows(gradient, variable.dtype)  # (U, D), (U,)
+    def update_rows(
+        self, index: int, variable: Any, ids: Tensor, g: Tensor, learning_rate: Tensor
+    ) -> None:
+        """Updates the rows of a variable that have a gradient."""
+        accumulator = self._accumulators[index]
         a = rows.read(accumulator, ids) + keras.ops.square(g)
         rows.write(accumulator, ids, a)
-        step = keras.ops.cast(learning_rate, g.dtype) * g / keras.ops.sqrt(a + self.epsilon)
-        rows.subtract(variable, ids, step)
-
-    def _clip_gradients(self, grads: Sequence[Tensor]) -> list[Tensor]:
-        if any(map(rows.is_sparse, grads)):
-            return rows.clip(self, grads)
-        return super()._clip_gradients(grads)  # type: ignore[no-any-return]
+        rows.subtract(variable, ids, learning_rate * g / keras.ops.sqrt(a + self.epsilon))

@@ -1,6 +1,5 @@
 """FTRL that updates just the rows of the batch."""
 
-from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -12,7 +11,7 @@ Tensor = Any  # a tensor of whichever backend Keras runs on
 
 
 @keras.saving.register_keras_serializable("tfrecs")
-class SparseFTRL(keras.optimizers.Ftrl):
+class SparseFTRL(rows.RowSparse, keras.optimizers.Ftrl):
     """FTRL that updates just the rows of the batch, and keeps weights without evidence at zero.
 
     On the rows whose ids are in the batch, `g` being the sum over a row's occurrences:
@@ -73,17 +72,13 @@ class SparseFTRL(keras.optimizers.Ftrl):
             name=name,
             **kwargs,
         )
-        rows.refuse_dense_options(self)
 
-    def update_step(self, gradient: Tensor, variable: Any, learning_rate: Tensor) -> None:
-        """Updates one variable, by row when the gradient is."""
-        if not rows.is_sparse(gradient):
-            super().update_step(gradient, variable, learning_rate)
-            return
-        index = self._get_variable_index(variable)
+    def update_rows(
+        self, index: int, variable: Any, ids: Tensor, g: Tensor, learning_rate: Tensor
+    ) -> None:
+        """Updates the rows of a variable that have a gradient."""
         accumulator, linear = self._accumulators[index], self._linears[index]
-        g, ids = rows.unique_rows(gradient, variable.dtype)  # (U, D), (U,)
-        rate, power = ops.cast(learning_rate, g.dtype), -self.learning_rate_power
+        rate, power = learning_rate, -self.learning_rate_power
         w, n = rows.read(variable, ids), rows.read(accumulator, ids)
         new_n = n + ops.square(g)
         sigma = (ops.power(new_n, power) - ops.power(n, power)) / rate
@@ -94,8 +89,3 @@ class SparseFTRL(keras.optimizers.Ftrl):
         rows.write(accumulator, ids, new_n)
         rows.write(linear, ids, z)
         rows.write(variable, ids, (ops.clip(z, -l1, l1) - z) / quadratic)
-
-    def _clip_gradients(self, grads: Sequence[Tensor]) -> list[Tensor]:
-        if any(map(rows.is_sparse, grads)):
-            return rows.clip(self, grads)
-        return super()._clip_gradients(grads)  # type: ignore[no-any-return]

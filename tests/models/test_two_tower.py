@@ -2,7 +2,7 @@ import keras
 import numpy as np
 import pytest
 
-from tfrecs.losses import BPR, InBatch, Sampled, Sigmoid, Softmax
+from tfrecs.losses import BPR, Hardest, InBatch, Sampled, SharedNegatives, Sigmoid, Softmax
 from tfrecs.models import TwoTower
 from tfrecs.optimizers import SparseAdagrad
 from tfrecs.spec import Categorical, FeatureSpec
@@ -29,6 +29,24 @@ CASES = [
         "two_tower_uniform",
         build=lambda spec: TwoTower(spec, embedding_dim=8, negatives="uniform", num_negatives=4),
         loss=lambda: Sampled(BPR()),
+        label="item_id",
+    ),
+]
+
+
+CASES += [
+    ModelCase(
+        "two_tower_popularity",
+        build=lambda spec: TwoTower(spec, 8, negatives="popularity", num_negatives=4),
+        loss=lambda: Sampled(Softmax()),
+        label="item_id",
+    ),
+    ModelCase(
+        "two_tower_mixed",
+        build=lambda spec: TwoTower(
+            spec, 8, negatives="mixed", num_negatives=4, log_q="sketch", temperature=0.1
+        ),
+        loss=lambda: SharedNegatives(Softmax()),
         label="item_id",
     ),
 ]
@@ -116,6 +134,7 @@ def test_the_l2_term_is_of_the_batch_s_vectors():
     "arguments, message",
     [
         ({"negatives": "popular"}, r"`negatives` must be one of 'in_batch', 'uniform'"),
+        ({"log_q": "exact"}, r"`log_q` must be one of True, False, 'sketch'"),
         ({"num_negatives": 0}, r"`num_negatives` must be greater than 0"),
         ({"temperature": 0.0}, r"`temperature` must be greater than 0"),
         ({"l2": -0.1}, r"`l2` must be 0 or more"),
@@ -137,8 +156,11 @@ def test_uniform_negatives_need_a_known_candidate():
         ({}, InBatch(Softmax())),
         ({"negatives": "uniform"}, Sampled(BPR())),
         ({"negatives": "uniform", "num_negatives": 4}, Sampled(Sigmoid())),
+        ({"negatives": "popularity", "num_negatives": 4}, Sampled(Softmax())),
+        ({"negatives": "mixed", "num_negatives": 30}, SharedNegatives(Softmax())),
+        ({"log_q": "sketch"}, InBatch(Hardest(Softmax(), 30))),
     ],
-    ids=["softmax", "bpr", "sigmoid"],
+    ids=["softmax", "bpr", "sigmoid", "popularity", "mixed", "sketch"],
 )
 def test_fit_ranks_the_items_of_a_user_s_group_first(arguments, loss):
     # users and items of even ids like each other, and those of odd ids
@@ -206,3 +228,51 @@ def test_a_batch_in_groups_is_scored_group_by_group():
 def test_a_batch_must_fall_into_whole_groups():
     with pytest.raises(ValueError, match=r"`batch` must be of a multiple of num_negatives .* = 2"):
         known(num_negatives=1)(batch([2, 3, 4], [2, 4, 3]))
+
+
+def test_popular_negatives_are_drawn_by_their_counts_and_corrected_in_training():
+    model = known(negatives="popularity", num_negatives=40)
+    model.sampler.set_counts([0, 0, 6, 0, 2, 0])
+    rows = batch([2, 3], [3, 3])
+    plain, trained = (np.asarray(model(rows, training=training)) for training in (False, True))
+    # user (1, 2): items 2, 4 score 1, 11; q is 6/8 and 2/8
+    assert set(plain[0, 1:]) == {1.0, 11.0}
+    corrected = {round(1 - np.log(6 / 8), 4), round(11 - np.log(2 / 8), 4)}
+    assert {round(float(score), 4) for score in trained[0, 1:]} == corrected
+
+
+def test_mixed_negatives_stand_behind_the_batch():
+    model = known(negatives="mixed", num_negatives=3, log_q=False)
+    scores = np.asarray(model(batch([2, 3, 2], [2, 4, 2]), training=True))
+    assert scores.shape == (3, 6)
+    # the same item in another row is no negative
+    np.testing.assert_allclose(scores[:, :3], [[1, 11, -1e9], [3, 25, 3], [-1e9, 11, 1]])
+
+
+def test_mixed_negatives_are_corrected_by_where_they_come_from():
+    model, plain = known(negatives="mixed", num_negatives=2), known(log_q=False)
+    rows = batch([2, 3], [2, 4], item_id_log_q=np.log([0.5, 0.25]).astype("float32"))
+    scores = np.asarray(model(rows, training=True))
+    np.testing.assert_allclose(
+        scores[:, :2], np.asarray(plain(rows)) - np.log([0.5, 0.25]), rtol=1e-5
+    )
+    # items 2 to 5 are drawn with 1/4 each: user (1, 2) scores them 1, 2, 11, -1
+    possible = np.array([1, 2, 11, -1]) + np.log(4)
+    drawn = scores[0, 2:]
+    assert all(np.isclose(possible, score).any() or score == -1e9 for score in drawn)
+
+
+def test_given_negatives_are_scored_as_listed_and_padding_is_none():
+    model = known(negatives="given")
+    rows = batch([2, 3], [2, 4], item_id_negatives=np.array([[3, 2, 0], [5, 3, 2]]))
+    expected = [[1, 2, -1e9, -1e9], [25, -3, 4, 3]]
+    np.testing.assert_allclose(model(rows, training=True), expected)
+    with pytest.raises(ValueError, match="`batch` must be a dict with 'item_id_negatives'"):
+        model(batch([2], [2]))
+
+
+def test_a_sketch_in_the_model_learns_the_shares_by_itself():
+    model, rows = known(log_q="sketch"), batch([2, 3, 2, 3], [2, 2, 2, 4])
+    plain = np.asarray(model(rows))
+    trained = np.asarray(model(rows, training=True))
+    np.testing.assert_allclose(plain - trained, np.tile(np.log([0.75] * 3 + [0.25]), (4, 1)), 1e-5)

@@ -1,5 +1,6 @@
 """Two-tower matrix factorization: implicit feedback as a dot product of two id embeddings."""
 
+import math
 from typing import Any, Literal
 
 import keras
@@ -7,9 +8,18 @@ import numpy as np
 from keras import ops
 
 from tfrecs import checks, scoring
-from tfrecs.layers import id_embedding, mask_accidental_hits, sample_uniform
+from tfrecs.layers import (
+    CountMinSketch,
+    PopularitySampler,
+    id_embedding,
+    large_negative,
+    mask_accidental_hits,
+    sample_uniform,
+)
 from tfrecs.models.base import Batch, Retriever, Tensor, column
-from tfrecs.spec import NUM_RESERVED_IDS, UNKNOWN_ID, FeatureSpec
+from tfrecs.spec import NUM_RESERVED_IDS, PADDING_ID, UNKNOWN_ID, FeatureSpec
+
+NEGATIVES = ("in_batch", "uniform", "popularity", "mixed", "given")
 
 
 class TwoTower(Retriever):
@@ -27,17 +37,29 @@ class TwoTower(Retriever):
       consecutive rows, `(B, num_negatives + 1)`: a large batch then costs no more a row than a
       small one.
     - "uniform": `(B, 1 + N)`, the positive in column 0, then `num_negatives` candidates drawn
-      uniformly, anew each step (the same ones whenever `training=False`); one that is the positive
-      itself scores -1e9. Train with `Sampled(BPR())` or `Sampled(Sigmoid())`.
+      uniformly, anew each step (the same ones whenever `training=False`). Train with
+      `Sampled(BPR())` or `Sampled(Sigmoid())`.
+    - "popularity": the same, drawn by the popularity that `sampler.set_counts` is given. While
+      training `log q` is subtracted from every column, which a softmax needs and BPR does not:
+      there, set `log_q=False`.
+    - "mixed": `(B, B + N)`, the candidates of the batch, then `num_negatives` uniform ones that
+      all rows share, so that items without events are negatives too. `log q` is subtracted from
+      both. Train with `SharedNegatives(Softmax())`.
+    - "given": `(B, 1 + N)`, the negatives of an exposure log: the batch's
+      `<candidate id>_negatives`, int `(B, N)`, where 0 is padding.
+
+    A sampled negative that is the positive itself scores -1e9, as padding does. For the hardest
+    among many negatives, wrap the loss: `Sampled(Hardest(BPR(), 5))`.
 
     Args:
         spec: Features; the two ids are used (`spec.query_id`, `spec.candidate_id`).
         embedding_dim: Length of `p` and `q`. Defaults to 64.
-        negatives: "in_batch" or "uniform". Defaults to "in_batch".
-        num_negatives: Negatives per positive. `None`, the default, is 1 with "uniform" and the
-            rest of the batch with "in_batch"; else the batch is a multiple of one more.
-        log_q: Whether to correct in-batch scores in training by the batch's
-            `<candidate id name>_log_q`, float `(B,)`, natural log. Defaults to `True`.
+        negatives: One of the above. Defaults to "in_batch".
+        num_negatives: Negatives that are drawn. `None`, the default, is 1, and with "in_batch" the
+            rest of the batch; else the batch is a multiple of one more.
+        log_q: Whether to correct scores in training: in-batch ones by the batch's
+            `<candidate id name>_log_q`, float `(B,)`, natural log, or with "sketch" by a
+            `CountMinSketch` that counts the candidates as they come. Defaults to `True`.
         temperature: Divides the cosine, above 0; `None` for the plain dot product.
         l2: Weight of the squared norms of the batch's vectors, summed over the vectors of a row
             and averaged over rows; added while training alone. Defaults to 0.
@@ -74,16 +96,17 @@ class TwoTower(Retriever):
         spec: FeatureSpec,
         embedding_dim: int = 64,
         *,
-        negatives: Literal["in_batch", "uniform"] = "in_batch",
+        negatives: Literal["in_batch", "uniform", "popularity", "mixed", "given"] = "in_batch",
         num_negatives: int | None = None,
-        log_q: bool = True,
+        log_q: bool | Literal["sketch"] = True,
         temperature: float | None = None,
         l2: float = 0.0,
         seed: int = 0,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        checks.one_of("negatives", negatives, ("in_batch", "uniform"))
+        checks.one_of("negatives", negatives, NEGATIVES)
+        checks.one_of("log_q", log_q, (True, False, "sketch"))
         if num_negatives is not None:
             checks.positive("num_negatives", num_negatives)
         if temperature is not None:
@@ -112,38 +135,76 @@ class TwoTower(Retriever):
             dtype=dtype,
         )
         self.num_candidates = self.candidate_embedding.size
-        if negatives == "uniform" and self.num_candidates <= NUM_RESERVED_IDS:
+        if negatives in ("uniform", "mixed") and self.num_candidates <= NUM_RESERVED_IDS:
             name = self.candidate_name
             raise ValueError(checks.expected(f"size of {name!r}", "3 or more", self.num_candidates))
+        if negatives == "popularity":
+            self.sampler = PopularitySampler(self.num_candidates, name="sampler")
+        if log_q == "sketch":
+            self.sketch = CountMinSketch(name="sketch")
         self.seed_generator = keras.random.SeedGenerator(seed + 2)
 
     def call(self, batch: Batch, training: bool = False) -> Tensor:
-        """Returns scores `(B, B)`, `(B, 1 + N)` or, for lists of candidates, `(B, C)`."""
+        """Returns scores by `negatives`, or for lists of candidates `(B, C)`."""
         items = column(batch, self.candidate_name)
         paired = len(items.shape) == 1
-        if paired and self.negatives == "uniform":
-            shape = (ops.shape(items)[0], self.num_negatives or 1)
-            seed = self.seed_generator if training else self.seed
-            sampled = sample_uniform(shape, self.num_candidates, seed)
-            positives = ops.cast(ops.expand_dims(items, -1), sampled.dtype)
-            batch = {**batch, self.candidate_name: ops.concatenate([positives, sampled], axis=-1)}
+        if paired and self.negatives != "in_batch":
+            drawn = self._draw(batch, items, training)  # (B, N), or shared by all rows (N,)
+            own = ops.cast(items, drawn.dtype)
+            own = own if self.negatives == "mixed" else ops.expand_dims(own, -1)
+            batch = {**batch, self.candidate_name: ops.concatenate([own, drawn], axis=-1)}
         query, candidate = self.query(batch), self.candidate(batch)
         if training and self.l2:
             norms = ops.sum(ops.square(query)) + ops.sum(ops.square(candidate))
             self.add_loss(self.l2 * norms / ops.cast(ops.shape(items)[0], norms.dtype))
+        corrected = training and bool(self.log_q)
         if paired and self.negatives == "in_batch":
-            return self._in_batch(batch, query, candidate, corrected=training and self.log_q)
+            return self._in_batch(batch, query, candidate, corrected)
         scores = self.score(query, candidate)  # (B, C)
-        if paired and self.negatives == "uniform":
-            negatives = mask_accidental_hits(scores[:, 1:], sampled, positives[:, 0])
-            return ops.concatenate([scores[:, :1], negatives], axis=-1)  # (B, 1 + N)
-        return scores
+        return self._sampled(batch, scores, items, corrected) if paired else scores
+
+    def _draw(self, batch: Batch, items: Tensor, training: bool) -> Tensor:
+        """Returns the ids of negatives, int32 `(B, N)`, or of shared ones `(N,)`."""
+        if self.negatives == "given":
+            return column(batch, f"{self.candidate_name}_negatives")
+        number = self.num_negatives or 1
+        seed = self.seed_generator if training else self.seed
+        if self.negatives == "mixed":
+            return sample_uniform((number,), self.num_candidates, seed)
+        shape = (ops.shape(items)[0], number)
+        if self.negatives == "popularity":
+            return self.sampler.sample(shape, seed)
+        return sample_uniform(shape, self.num_candidates, seed)
+
+    def _sampled(self, batch: Batch, scores: Tensor, items: Tensor, corrected: bool) -> Tensor:
+        """Returns scores `(B, 1 + N)` or `(B, B + N)`, corrected, accidental hits masked."""
+        ids = batch[self.candidate_name]
+        if corrected and self.negatives == "popularity":
+            log_q = ops.take(self.sampler.log_q, ids)
+            scores = scores - ops.cast(log_q, scores.dtype)
+        if self.negatives == "mixed":
+            if corrected:
+                uniform = -math.log(self.num_candidates - NUM_RESERVED_IDS)
+                drawn = ops.shape(ids)[0] - ops.shape(items)[0]
+                log_q = ops.concatenate([self._log_q(batch, items), ops.full((drawn,), uniform)])
+                scores = scores - ops.cast(log_q, scores.dtype)
+            rows, columns = ops.arange(ops.shape(items)[0]), ops.arange(ops.shape(ids)[0])
+            others = ops.where(ops.equal(rows[:, None], columns), -1, ids)  # its own column is none
+            return mask_accidental_hits(scores, others, items)
+        negatives = mask_accidental_hits(scores[:, 1:], ids[:, 1:], ids[:, 0])
+        if self.negatives == "given":
+            low = ops.cast(large_negative(scores.dtype), scores.dtype)
+            negatives = ops.where(ids[:, 1:] == PADDING_ID, low, negatives)
+        return ops.concatenate([scores[:, :1], negatives], axis=-1)  # (B, 1 + N)
 
     def _in_batch(self, batch: Batch, query: Tensor, candidate: Tensor, corrected: bool) -> Tensor:
         """Returns scores `(B, B)`, or of groups of S rows `(B, S)`."""
+        items = batch[self.candidate_name]
         if self.num_negatives is None:
             scores = self.score(query, candidate)  # (B, B)
-            return scores - ops.cast(self._log_q(batch), scores.dtype) if corrected else scores
+            if corrected:
+                scores = scores - ops.cast(self._log_q(batch, items), scores.dtype)
+            return scores
         size, dim = self.num_negatives + 1, query.shape[-1]
         if query.shape[0] is not None and query.shape[0] % size:
             remedy = "Choose another batch size, and drop the remainder."
@@ -153,7 +214,7 @@ class TwoTower(Retriever):
         candidate = ops.reshape(candidate, (-1, size, dim))
         scores = ops.einsum("gsd,gtd->gst", query, candidate)  # (B / S, S, S)
         if corrected:
-            scores -= ops.reshape(ops.cast(self._log_q(batch), scores.dtype), (-1, 1, size))
+            scores -= ops.reshape(ops.cast(self._log_q(batch, items), scores.dtype), (-1, 1, size))
         return ops.reshape(scores, (-1, size))
 
     def query(self, batch: Batch, training: bool = False) -> Tensor:
@@ -197,7 +258,10 @@ class TwoTower(Retriever):
         mean = ops.sum(p * weights, axis=0, keepdims=True)
         table.assign(ops.concatenate([table[:UNKNOWN_ID], mean, table[UNKNOWN_ID + 1 :]]))
 
-    def _log_q(self, batch: Batch) -> Tensor:
+    def _log_q(self, batch: Batch, items: Tensor) -> Tensor:
+        """Returns the log of the share of each of the batch's candidates, `(B,)`."""
+        if self.log_q == "sketch":
+            return self.sketch(items, training=True)
         key = f"{self.candidate_name}_log_q"
         if key not in batch:
             raise ValueError(

@@ -141,7 +141,7 @@ def judged(problem: Problem, model: str, score: Score, **seconds: float) -> list
     return rows
 
 
-def baselines(problem: Problem) -> Iterator[list[dict[str, Any]]]:
+def baselines(problem: Problem, wanted: str) -> Iterator[list[dict[str, Any]]]:
     """Judges what a model must beat."""
     import pyarrow as pa
 
@@ -161,6 +161,8 @@ def baselines(problem: Problem) -> Iterator[list[dict[str, Any]]]:
         f"EASE, l2 {EASE_L2[problem.data]:g}": baselines.EASE(EASE_L2[problem.data]),
     }
     for name, model in models.items():
+        if wanted not in name:
+            continue
         start = time.perf_counter()
         model.fit(table, items, spec)
         seconds = time.perf_counter() - start
@@ -279,7 +281,7 @@ def train_two_tower(problem: Problem, kind: str, epochs: int) -> Curve:
 
 
 def ours(
-    problem: Problem, peers: dict[str, list[dict[str, Any]]]
+    problem: Problem, peers: dict[str, list[dict[str, Any]]], wanted: str
 ) -> Iterator[list[dict[str, Any]]]:
     """Judges our models, beside the peer of the same objective."""
     runs: dict[str, tuple[Callable[[], Curve], str]] = {
@@ -295,6 +297,8 @@ def ours(
             for kind, epochs in (("BPR", 12), ("softmax", 12))
         }
     for name, (train, peer) in runs.items():
+        if wanted not in name:
+            continue
         curve = train()
         each = float(np.median(np.diff([0.0, *curve.seconds])))
         rows = judged(problem, name, curve.score(-1), fit_s=curve.seconds[-1], iteration_s=each)
@@ -352,6 +356,7 @@ def main() -> None:
     """Runs the data sets and writes results/implicit.json."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--only", default=",".join(SETS), help="data sets, by commas")
+    parser.add_argument("--models", default="", help="only those whose names hold this")
     parser.add_argument("--peers", action="store_true", help="run the library implicit as well")
     parser.add_argument("--python", default="", help="a Python that has implicit, for --peers")
     arguments = parser.parse_args()
@@ -363,7 +368,8 @@ def main() -> None:
             if arguments.peers:
                 found = run_peers(problem, arguments.python or make_venv(folder))
         rows = [r for part in found.values() for r in part]
-        for part in (*baselines(problem), *ours(problem, found)):
+        wanted = arguments.models
+        for part in (*baselines(problem, wanted), *ours(problem, found, wanted)):
             rows += part
         packages = ("tensorflow", "keras", "numpy", "scipy")
         write("implicit", rows, seed=SEED, packages=packages, keep=True)

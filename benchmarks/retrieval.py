@@ -13,7 +13,6 @@ speed are measured on) are the library's sample to choose its parameters by.
 """
 
 import argparse
-import ctypes
 import json
 import os
 import subprocess
@@ -120,22 +119,15 @@ def through_c_session(folder: Path) -> dict[str, Any]:
     sys.path.insert(0, str(serving))
     from session import Session
 
-    class ArraySession(Session):  # the timing is TensorFlow's, not that of Python lists
-        def _fetch(self, tensor: int, dtype: str) -> np.ndarray:
-            library = self._tf
-            shape = [library.TF_Dim(tensor, axis) for axis in range(library.TF_NumDims(tensor))]
-            out = np.empty(shape, dtype)
-            ctypes.memmove(out.ctypes.data, library.TF_TensorData(tensor), out.nbytes)
-            library.TF_DeleteTensor(tensor)
-            return out
-
     def opened(name: str) -> Any:
-        session = ArraySession(folder / name)
+        session = Session(folder / name)
 
         def search(queries: np.ndarray) -> np.ndarray:
             none = np.empty((len(queries), 0), np.int32)
             inputs = {"queries": queries, "k": np.int32(K), "exclude": none}
-            return session.run("serving_default", inputs)["positions"]
+            arrays = session.to_arrays("serving_default", inputs)
+            # the timing is TensorFlow's, not that of Python lists
+            return session.run_arrays("serving_default", arrays)["positions"]
 
         return search
 

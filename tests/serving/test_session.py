@@ -3,11 +3,12 @@ import math
 import shutil
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
-from tfrecs.serving import Session, SessionError
+from tfrecs.serving import Session, SessionError, c_api
 from tfrecs.serving import session as module
 
 SCRIPT = Path(module.__file__)
@@ -93,6 +94,18 @@ def test_an_error_of_the_graph_names_the_signature_and_the_session_lives_on(sess
     assert session.run("serving_default", {"text": ["a"], "k": 1})["text"] == ["a"]
 
 
+def test_threads_get_their_own_answers_and_errors(session):
+    def ask(k):
+        try:
+            return session.run("serving_default", {"text": [str(k)], "k": k})["twice"]
+        except SessionError as error:
+            return error.code
+
+    with ThreadPoolExecutor(8) as pool:
+        answers = list(pool.map(ask, range(-20, 100)))
+    assert answers == [3] * 21 + [2 * k for k in range(1, 100)]
+
+
 def test_two_thousand_calls_keep_memory_flat(session):
     def resident():
         return int(Path("/proc/self/statm").read_text().split()[1]) * 4096
@@ -142,13 +155,13 @@ def test_a_graph_with_scann_asks_for_scann(saved_model, tmp_path, monkeypatch):
     shutil.copytree(saved_model, tmp_path / "1")
     with open(tmp_path / "1/saved_model.pb", "ab") as file:
         file.write(b"Scann>")
-    monkeypatch.setattr(module.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(c_api.importlib.util, "find_spec", lambda name: None)
     with pytest.raises(SessionError, match=r"scann is not installed\. Run `pip install scann`"):
         Session(tmp_path)
 
 
 def test_the_script_imports_neither_tfrecs_nor_tensorflow(saved_model, tmp_path):
-    for file in ("session.py", "meta_graph.py"):  # the two files alone, anywhere
+    for file in ("session.py", "c_api.py", "meta_graph.py"):  # these files alone, anywhere
         shutil.copy(SCRIPT.parent / file, tmp_path)
     program = f"""
 import sys

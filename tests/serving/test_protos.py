@@ -1,0 +1,62 @@
+import re
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from tensorflow.core.framework import tensor_pb2
+
+from tfrecs.serving.meta_graph import Signature, Tensor
+from tfrecs.serving.protos import read_tensor, signature_map, to_proto
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        np.array([[1.5, -np.inf]], np.float32),
+        np.array([1.0]),
+        np.array(3, np.int32),
+        np.array([-(2**63)]),
+        np.array([True, False]),
+        np.array([b"a", b"\xff"], object),
+        np.zeros((0, 3), np.float32),
+    ],
+)
+def test_arrays_survive_the_wire_as_tensorflow_writes_and_reads_them(value):
+    np.testing.assert_array_equal(tf.make_ndarray(to_proto(value)), value)
+    written = tf.make_tensor_proto(value, shape=value.shape)
+    np.testing.assert_array_equal(read_tensor("x", written), value)
+    assert read_tensor("x", to_proto(value)).shape == value.shape
+
+
+def test_one_value_fills_the_shape():
+    proto = tensor_pb2.TensorProto(dtype=1, float_val=[2.0])
+    proto.tensor_shape.dim.add(size=3)
+    assert read_tensor("x", proto).tolist() == [2, 2, 2]
+
+
+@pytest.mark.parametrize(
+    "fields, shape, message",
+    [
+        ({"dtype": 1, "float_val": [1, 2]}, [3], "'x' holds 2 values for the shape [3]"),
+        ({"dtype": 1, "tensor_content": b"abc"}, [1], "'x' holds 3 bytes"),
+        ({"dtype": 1, "float_val": [1]}, [10**6, 10**6], "'x' declares the shape"),
+        ({"dtype": 1, "float_val": [1]}, [-1], "'x' declares the shape [-1]"),
+        ({"dtype": 21}, [1], "'x' is of DataType 21, which cannot be fed"),
+    ],
+)
+def test_what_is_no_tensor_is_refused(fields, shape, message):
+    proto = tensor_pb2.TensorProto(**fields)
+    for size in shape:
+        proto.tensor_shape.dim.add(size=size)
+    with pytest.raises(ValueError, match=re.escape(message)):
+        read_tensor("x", proto)
+
+
+def test_signatures_become_tensor_infos():
+    signature = Signature({"k": Tensor("k:0", 3, ())}, {"x": Tensor("x:1", 1, (None, 2))})
+    proto = signature_map({"s": signature}).signature_def["s"]
+    assert proto.method_name == "tensorflow/serving/predict"
+    assert proto.inputs["k"].dtype == 3
+    assert [dim.size for dim in proto.outputs["x"].tensor_shape.dim] == [-1, 2]
+    unknown = signature_map({"s": Signature({"x": Tensor("x:0", 1, None)}, {})})
+    assert unknown.signature_def["s"].inputs["x"].tensor_shape.unknown_rank

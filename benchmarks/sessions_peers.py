@@ -1,6 +1,6 @@
 """Runs the authors' PyTorch GRU4Rec in a process of its own, for `benchmarks/sessions.py`.
 
-    PYTHON benchmarks/sessions_peers.py --repo CHECKOUT --data DATA.npz --setting JSON --out OUT.json
+    PYTHON benchmarks/sessions_peers.py --repo CHECKOUT --data DATA.npz --setting JSON --out OUT
 
 The checkout is of github.com/hidasib/GRU4Rec_PyTorch_Official (free for research and education
 alone; nothing of it is in this repository). PYTHON has torch, numpy < 2, pandas < 3. DATA.npz holds

@@ -16,6 +16,7 @@ def pipeline(
     epochs: int = 8,
     embedding_dim: int = 64,
     learning_rate: float = 0.05,
+    least_ndcg: float = 0.1,
 ) -> c.Pipeline:
     """Returns the pipeline."""
     positive = {"column": "rating", "at_least": 4}
@@ -49,7 +50,7 @@ def pipeline(
     evaluator = c.Evaluator(
         model=model,
         baseline_model=c.LatestBlessed(other_than=model),
-        thresholds={"ndcg@10": 0.1},
+        thresholds={"ndcg@10": least_ndcg},
         slices=["gender"],
     )
     index = c.IndexBuilder(model=model, name="movielens")

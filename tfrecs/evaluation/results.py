@@ -9,7 +9,7 @@ from tfrecs import checks
 from tfrecs.evaluation.bootstrap import Estimate
 
 Scores = Mapping[str, Mapping[str, Estimate]]  # recommender -> metric -> estimate
-LOWER_IS_BETTER = ("rmse", "mae")
+LOWER_IS_BETTER = ("rmse", "mae", "log_loss", "normalized_entropy")
 
 
 @dataclass(frozen=True)
@@ -117,6 +117,7 @@ class Results:
         wanted = [f"{name}@{first}" for name in ("ndcg", "recall", "hr", "mrr")]
         wanted += [name for name in names if name.startswith("recall@")][-1:]
         wanted += [f"coverage@{first}", f"average_popularity@{first}", "rmse", "mae"]
+        wanted += ["auc", "log_loss", "gauc", "normalized_entropy", "calibration"]
         return [name for name in dict.fromkeys(wanted) if name in names]
 
     def remarks(self) -> list[str]:
@@ -220,7 +221,8 @@ class Results:
 def _cell(metric: str, estimate: Estimate | None) -> str:
     if estimate is None:
         return ""
-    digits = 1 if metric.startswith("average_popularity") else 4 if metric in LOWER_IS_BETTER else 3
+    fine = (*LOWER_IS_BETTER, "auc", "gauc")
+    digits = 1 if metric.startswith("average_popularity") else 4 if metric in fine else 3
     text = f"{estimate.value:,.{digits}f}"
     if estimate.low is None or estimate.high is None:
         return text

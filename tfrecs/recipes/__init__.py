@@ -8,13 +8,15 @@ from tfrecs.recipes.base import Task as Task
 from tfrecs.recipes.base import Trained as Trained
 from tfrecs.recipes.base import Training as Training
 from tfrecs.recipes.base import TrainingOptions as TrainingOptions
+from tfrecs.recipes.clicks import CLICK as CLICK
+from tfrecs.recipes.clicks import CLICK_RECIPES
 from tfrecs.recipes.ials import IALS_RECIPE
 from tfrecs.recipes.pairs import NEXT_ITEM as NEXT_ITEM
 from tfrecs.recipes.pairs import TWO_TOWER
 from tfrecs.recipes.ratings import MATRIX_FACTORIZATION
 from tfrecs.recipes.ratings import RATING as RATING
 
-RECIPES = {r.name: r for r in (TWO_TOWER, IALS_RECIPE, MATRIX_FACTORIZATION)}
+RECIPES = {r.name: r for r in (TWO_TOWER, IALS_RECIPE, MATRIX_FACTORIZATION, *CLICK_RECIPES)}
 
 
 def recipe(model: str) -> Recipe:

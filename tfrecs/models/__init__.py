@@ -20,3 +20,4 @@ from tfrecs.models.pnn_star import PNNStar as PNNStar
 from tfrecs.models.sasrec import SASRec as SASRec
 from tfrecs.models.two_tower import TwoTower as TwoTower
 from tfrecs.models.wide_deep import WideDeep as WideDeep
+from tfrecs.models.wrmf import WRMF as WRMF

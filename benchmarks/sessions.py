@@ -117,7 +117,7 @@ def gru4rec(spec: Any, setting: dict[str, Any], seed: int) -> Any:
     optimizer = AdagradMomentum(setting["learning_rate"], momentum=setting["momentum"])
     model.compile(
         optimizer,
-        SharedNegatives(loss, reduction="sum"),
+        SharedNegatives(loss),
         steps_per_execution=64,
         jit_compile=False,
     )

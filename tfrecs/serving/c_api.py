@@ -71,8 +71,8 @@ def package(name: str) -> Path:
 def library() -> SimpleNamespace:
     """Opens TensorFlow's shared libraries and declares the functions used here.
 
-    Slow functions release Python's lock; the others keep it, since a thread that gives it away
-    for a microsecond may wait milliseconds to get it back.
+    Slow functions release Python's lock; the others keep it: a thread that gives it away for a
+    microsecond may have to wait for it through another's switch interval, 5 milliseconds.
     """
     root = package("tensorflow")
     ctypes.CDLL(str(root / "libtensorflow_framework.so.2"), mode=ctypes.RTLD_GLOBAL)

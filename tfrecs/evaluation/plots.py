@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from tfrecs.evaluation.results import Results
+from tfrecs.evaluation.results import LOWER_IS_BETTER, Results
 
 _INK = "#010203"  # stands for the page's text colour
 _COLORS = {"model": "#3b7ddd", "baseline": "#8d99a8", "ceiling": "#d39b2a"}
@@ -179,6 +179,22 @@ def recall(curve: Sequence[tuple[str, float, float]]) -> str:
         axes.set_ylim(min(0.9, *(found - 0.02 for _, found, _ in curve)), 1.005)
         axes.set_xlabel("queries per second")
         axes.set_ylabel("recall against exact search")
+        return save()
+
+
+def search(scores: Sequence[float | None], metric: str) -> str:
+    """Draws the score of each trial of a search, `None` for one that was broken off."""
+    with _figure("search") as (figure, save):
+        axes = figure.subplots()
+        done = [(number, score) for number, score in enumerate(scores) if score is not None]
+        axes.plot(*zip(*done, strict=True), "o", color=_LINES[0], label="trial")
+        best = min if metric in LOWER_IS_BETTER else max
+        so_far = [best(score for _, score in done[: place + 1]) for place in range(len(done))]
+        places = [number for number, _ in done]
+        axes.step(places, so_far, where="post", color=_LINES[1], label="best so far")
+        axes.set_xlabel("trial")
+        axes.set_ylabel(metric)
+        axes.legend()
         return save()
 
 

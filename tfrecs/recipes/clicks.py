@@ -65,9 +65,12 @@ CLICK = Task("click", clicks, judge, logits=True)
 
 
 def features(spec: FeatureSpec) -> FeatureSpec:
-    """Returns the spec of ids, lists of ids, numbers, vectors and crosses of both sides."""
-    kinds = ("categorical", "multi_categorical", "sequence", "numeric", "vector", "cross")
-    read = spec.by_role("query", "candidate", "context")
+    """Returns the spec of ids, lists of ids, numbers and vectors of both sides.
+
+    What is known of an event alone is left out: no catalogue can be ranked by it.
+    """
+    kinds = ("categorical", "multi_categorical", "sequence", "numeric", "vector")
+    read = spec.by_role("query", "candidate")
     chosen = [f for f in read if f.kind in kinds and getattr(f, "dtype", "") != "float32"]
     return spec.select(*(feature.name for feature in chosen if feature.name != LABEL))
 

@@ -8,11 +8,12 @@ folds over 7,991 rows, a check and no ranking). Speed is in ctr_speed.py.
 """
 
 import argparse
+import json
 import os
 from typing import Any
 
 import numpy as np
-from common import row, write
+from common import RESULTS, row, write
 from ctr_data import SEED, criteo, ml_1m
 
 SECTIONS = ("quality", "lazy", "criteo")
@@ -199,8 +200,26 @@ def criteo_rows(arguments: Any) -> list[dict[str, Any]]:
     return rows
 
 
+def table_2() -> str:
+    """Returns what was measured as Table 2 is printed, the paper's Criteo columns beside it."""
+    found = {}
+    for one in json.loads((RESULTS / "ctr.json").read_text())["rows"]:
+        found[one["data"], one["model"], one["metric"]] = one
+    lines = [f"{'':10}{'ml-1m AUC':>18}{'log loss':>18}{'Criteo AUC':>12}{'log loss':>10}"]
+    for name in PUBLISHED:
+        cells = []
+        for metric in ("auc", "log_loss"):
+            one = found.get(("ml-1m", name, metric))
+            cells.append(f"{one['value']:.4f} ± {one['stderr']:.4f}" if one else "")
+        for metric, digits in (("auc", 4), ("log_loss", 5)):
+            one = found.get(("criteo", name, metric))
+            cells.append(f"{one['value']:.{digits}f}" if one else "")
+        lines.append(f"{name:10}{cells[0]:>18}{cells[1]:>18}{cells[2]:>12}{cells[3]:>10}")
+    return "\n".join(lines)
+
+
 def main() -> None:
-    """Runs the sections and writes results/ctr.json."""
+    """Runs the sections, writes results/ctr.json and prints Table 2."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--only", default=",".join(SECTIONS), help="sections, by commas")
     parser.add_argument("--models", default="", help="classes for `quality`, by commas; all")
@@ -209,6 +228,7 @@ def main() -> None:
     sections = {"quality": quality, "lazy": lazy, "criteo": criteo_rows}
     for name in arguments.only.split(","):
         write("ctr", sections[name](arguments), seed=SEED, keep=True)
+    print(table_2())
 
 
 if __name__ == "__main__":

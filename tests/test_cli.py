@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.csv as pacsv
 import pyarrow.parquet as pq
 import pytest
+import tensorflow as tf
 
 from tfrecs import cli
 
@@ -59,7 +60,10 @@ def trained(own_tables):
 def test_help_lists_every_command(capsys):
     code, out, _ = run(["--help"], capsys)
     assert code == 0
-    for command in ("quickstart", "train", "evaluate", "recommend", "export", "datasets", "models"):
+    for command in (
+        *("quickstart", "train", "tune", "evaluate", "recommend", "export", "serve"),
+        *("datasets", "models", "pipeline", "component"),
+    ):
         assert command in out
 
 
@@ -96,6 +100,42 @@ def test_evaluate_ranks_the_model_with_the_baselines_and_writes_a_report(trained
     for name in ("random", "popularity", "item-kNN", "two_tower", "ndcg@10"):
         assert name in out
     assert (trained / "report.html").stat().st_size > 10_000
+
+
+def test_a_savedmodel_of_any_origin_is_proved(tmp_path, capsys):
+    module = tf.Module()
+    doubled = tf.function(lambda x: {"y": 2 * x})
+    one = doubled.get_concrete_function(tf.TensorSpec([None], tf.float32, name="x"))
+    broken = tf.function(lambda x: {"y": tf.reshape(x, [7])})
+    two = broken.get_concrete_function(tf.TensorSpec([None], tf.float32, name="x"))
+    tf.saved_model.save(module, str(tmp_path / "1"), {"double": one})
+    code, out, err = run(["export", "--check", tmp_path], capsys)
+    assert code == 0, err
+    assert "double: answers" in out
+    assert "stock alone" in out
+    tf.saved_model.save(module, str(tmp_path / "2"), {"double": one, "seven": two})
+    code, out, err = run(["export", "--check", tmp_path], capsys)
+    assert code == 1
+    assert "seven: FAILED" in out
+    assert "failed: seven" in err
+
+
+def test_tune_keeps_the_run_of_the_best_arguments(own_tables, capsys):
+    arguments = ["tune", "--events", own_tables / "events.parquet", "--model", "ials"]
+    arguments += ["--trials", 2, "--epochs", 2, "--output", own_tables / "tuned"]
+    code, out, err = run(arguments, capsys)
+    assert code == 0, err
+    assert "unobserved_weight" in out
+    said = json.loads((own_tables / "tuned" / "run.json").read_text())
+    assert set(said["options"]["arguments"]) == {"unobserved_weight", "l2"}
+    assert (own_tables / "tuned" / "tuning.svg").read_text().lstrip().startswith("<")
+
+
+@pytest.mark.parametrize("command", ["pipeline", "component"])
+def test_commands_of_pipelines_explain_themselves(command, capsys):
+    code, out, _ = run([command, "--help"], capsys)
+    assert code == 0
+    assert "run" in out
 
 
 def test_recommend_prints_items_the_user_does_not_know(trained, capsys):

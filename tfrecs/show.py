@@ -18,6 +18,7 @@ from tfrecs.datasets import Tables
 from tfrecs.evaluation import (
     ModelRecommender,
     Results,
+    Split,
     find_examples,
     summarize,
     write_report,
@@ -68,29 +69,41 @@ def summary(console: Console, tables: Tables) -> None:
     console.print(table)
 
 
+def split(console: Console, tables: Tables, protocol: str, options: TrainingOptions) -> Split:
+    """Splits the events that the model learns from, and prints how."""
+    found = recipe(options.model).task.split(tables, protocol, options.seed)
+    console.print(
+        f"  {found.train.num_rows:,} training and {found.test.num_rows:,} test events "
+        f"({found.protocol})"
+    )
+    return found
+
+
 def train(
     console: Console, tables: Tables, protocol: str, options: TrainingOptions, folder: Path
 ) -> Run:
     """Splits and trains with a progress bar."""
     check_replaceable("--output", folder, "run.json")
-    split = recipe(options.model).task.split(tables, protocol, options.seed)
-    console.print(
-        f"  {split.train.num_rows:,} training and {split.test.num_rows:,} test events "
-        f"({split.protocol})"
-    )
+    return train_on(console, tables, split(console, tables, protocol, options), options, folder)
+
+
+def train_on(
+    console: Console, tables: Tables, events: Split, options: TrainingOptions, folder: Path
+) -> Run:
+    """Trains with a progress bar."""
     bars: list[TrainingProgress] = []
 
     def progress(steps: int) -> list[keras.callbacks.Callback]:
         bars.append(TrainingProgress(console, steps))
-        return list(bars)
+        return bars[-1:]
 
     try:
-        run = train_run(tables, split, folder, options, progress)
+        run = train_run(tables, events, folder, options, progress)
     finally:
         for bar in bars:
             bar.bar.stop()
-    events = split.train.num_rows * options.epochs
-    console.print(f"  {options.model} trained in {run.seconds:.1f} s ({events:,} examples)")
+    count = events.train.num_rows * options.epochs
+    console.print(f"  {options.model} trained in {run.seconds:.1f} s ({count:,} examples)")
     return run
 
 

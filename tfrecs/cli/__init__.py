@@ -1,5 +1,6 @@
-"""The command line: quickstart, train, evaluate, recommend, export, datasets, models."""
+"""The command line: `tfrecs --help`."""
 
+import logging
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -8,6 +9,9 @@ import typer
 from rich.table import Table
 
 from tfrecs.cli.options import Data, Training, console, errors, shares
+from tfrecs.cli.serve import serve
+from tfrecs.cli.tune import tune
+from tfrecs.cli_pipelines import component_app, pipeline_app
 
 app = typer.Typer(
     name="tfrecs",
@@ -60,6 +64,9 @@ def train(
     console.print(f"Kept in [bold]{run.folder}[/]. Next: tfrecs evaluate {run.folder}")
 
 
+app.command()(tune)
+
+
 @app.command()
 def evaluate(run: RunFolder = Path("runs/last")) -> None:
     """Rank all items for every test user, beside popularity and item-kNN; write a report."""
@@ -94,13 +101,36 @@ def export(
     ] = Path("saved_models"),
     name: Annotated[str | None, typer.Option(help="Name of the served model")] = None,
     recall: Annotated[float, typer.Option(help="recall@100 wanted of an approximate index")] = 0.98,
+    check: Annotated[
+        Path | None,
+        typer.Option(help="Only prove this SavedModel, of whatever origin, and say what it is"),
+    ] = None,
 ) -> None:
     """Export features, model and index as a versioned SavedModel, checked in a fresh process."""
     from tfrecs import show
     from tfrecs.run import Run
 
+    if check is not None:
+        prove(check)
+        return
+
     loaded = Run.load(run)
     show.export(console, loaded, saved_models, name or loaded.options.model, recall)
+
+
+app.command()(serve)
+app.add_typer(pipeline_app, name="pipeline")
+app.add_typer(component_app, name="component")
+
+
+def prove(directory: Path) -> None:
+    """Prints what a SavedModel is; a signature that fails is an error."""
+    from tfrecs.export.proof import prove as ask
+
+    proof = ask(directory)
+    console.print(str(proof), markup=False, highlight=False)
+    if proof.failed:
+        raise RuntimeError(f"Signatures of {proof.path} failed: {', '.join(proof.failed)}.")
 
 
 @app.command()
@@ -130,6 +160,7 @@ def main(arguments: list[str] | None = None) -> None:
     """Runs the command line; bad input ends with a message and exit code 1, without a traceback."""
     arguments = sys.argv[1:] if arguments is None else arguments
     debug = "--debug" in arguments
+    logging.getLogger("tensorflow").setLevel(logging.ERROR)  # advice on tracing
     try:
         code = app([a for a in arguments if a != "--debug"], standalone_mode=False)
     except (KeyboardInterrupt, typer.Abort):

@@ -89,13 +89,17 @@ class Training:
         _training("NAME=VALUE, an argument of the model's constructor as JSON; repeat for several"),
     ] = None
 
+    def given(self) -> dict[str, Any]:
+        """Returns what was given, by the names of `TrainingOptions`."""
+        values = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "argument"}
+        arguments = dict(_parsed(argument) for argument in self.argument or [])
+        return {**values, "arguments": arguments}
+
     def options(self, model: str) -> Any:
         """Returns the `TrainingOptions` of a model: its defaults, over them what is given."""
         from tfrecs import recipes
 
-        given = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "argument"}
-        arguments = dict(_parsed(argument) for argument in self.argument or [])
-        return recipes.recipe(model).options(arguments=arguments, **given)
+        return recipes.recipe(model).options(**self.given())
 
 
 def _parsed(argument: str) -> tuple[str, Any]:

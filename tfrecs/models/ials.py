@@ -124,6 +124,7 @@ class IALS(Retriever):
             )
             for table in self.tables
         )
+        self.built = True  # `fit` does not call the model
 
     def call(self, batch: Batch, training: bool = False) -> Tensor:
         """Returns scores `(B,)`, or `(B, C)` for lists of candidates."""

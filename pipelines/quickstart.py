@@ -1,6 +1,7 @@
 """The demo world, from generated events to a pushed two-tower model.
 
     tfrecs pipeline run pipelines/quickstart.py
+    tfrecs pipeline run pipelines/quickstart.py --set model=deepfm --set protocol=random
 
 About 2 minutes on 2 cores; a second run is all cached. Expect ndcg@10 above item-kNN's, or the
 model is not pushed (the last event of each user is held out).
@@ -11,6 +12,8 @@ from tfrecs import components as c
 
 def pipeline(
     saved_models: str = "saved_models",
+    model: str = "two_tower",
+    protocol: str = "leave-last-out",
     num_events: int = 100_000,
     epochs: int = 20,
     embedding_dim: int = 64,
@@ -19,7 +22,7 @@ def pipeline(
 ) -> c.Pipeline:
     """Returns the pipeline."""
     positive = {"column": "clicked", "at_least": 1}
-    gen = c.DatasetExampleGen(dataset="demo", num_events=num_events, protocol="leave-last-out")
+    gen = c.DatasetExampleGen(dataset="demo", num_events=num_events, protocol=protocol)
     sides = {"queries": gen["queries"], "candidates": gen["candidates"]}
     events = c.StatisticsGen(examples=gen["examples"])
     users = c.StatisticsGen(id="UserStatisticsGen", examples=gen["queries"])
@@ -31,6 +34,7 @@ def pipeline(
         "examples": gen["examples"],
         "schema": schema["schema"],
         "anomalies": valid["anomalies"],
+        "model": model,
         "positive": positive,
         **sides,
     }
@@ -44,14 +48,14 @@ def pipeline(
         },
         **data,
     )
-    model = trainer["trained"]
+    trained = trainer["trained"]
     evaluator = c.Evaluator(
-        model=model,
-        baseline_model=c.LatestBlessed(other_than=model),
+        model=trained,
+        baseline_model=c.LatestBlessed(other_than=trained),
         above_baseline=above_baseline,
         slices=["device"],
     )
-    index = c.IndexBuilder(model=model, name="quickstart")
+    index = c.IndexBuilder(model=trained, name="quickstart")
     infra = c.InfraValidator(index=index["index"])
     pusher = c.Pusher(
         index=index["index"],

@@ -9,7 +9,7 @@ from tfrecs.components.artifacts import Examples
 from tfrecs.components.component import Component, Output
 from tfrecs.evaluation import splits
 
-DATASETS = ("demo", "movielens-100k", "movielens-1m", "files")
+DATASETS = (*datasets.KNOWN, "files")
 PROTOCOLS = ("random", "user", "time", "leave-last-out")
 
 
@@ -36,8 +36,8 @@ def dataset_example_gen(
         examples: Events, splits "train" and "eval".
         queries: One row a user, split "all".
         candidates: One row an item, split "all".
-        dataset: "demo", "movielens-100k", "movielens-1m", or "files" for your own.
-        data_dir: Folder of the owner's files, for MovieLens.
+        dataset: As `tfrecs datasets` lists it, or "files" for your own.
+        data_dir: Folder of the owner's files.
         events: File of events, for "files"; see `datasets.read_tables`.
         items: File of items.
         users: File of users.
@@ -75,7 +75,7 @@ def _read(
         if files[0] is None:
             raise ValueError(checks.expected("events", "a file of events", None))
         return datasets.read_tables(files[0], files[1], files[2], **columns).tables
-    return datasets.movielens("1m" if dataset.endswith("1m") else "100k", data_dir)
+    return datasets.read_known(dataset, data_dir)
 
 
 def _split(tables: Any, protocol: str, seed: int) -> Any:
@@ -93,9 +93,9 @@ def _files(parameters: dict[str, Any]) -> list[Path]:
     folder = parameters["data_dir"]
     if folder is None or parameters["dataset"] == "demo":
         return named
-    names = ("ratings.*", "movies.dat*", "users.dat*", "u.data*", "u.item*", "u.user*", "ml-*.zip")
-    inner = parameters["dataset"].replace("movielens", "ml")
-    return sorted(f for n in names for p in (".", inner) for f in (Path(folder) / p).glob(n))
+    inner = parameters["dataset"].replace("movielens", "ml")  # as the owner's zip file unpacks
+    found = [path for path in Path(folder).glob("*") if path.is_file()]
+    return sorted([*found, *(p for p in (Path(folder) / inner).glob("*") if p.is_file())])
 
 
 DatasetExampleGen = Component(dataset_example_gen, files=_files)

@@ -5,6 +5,7 @@ from tfrecs.retrieval.build import build as build
 from tfrecs.retrieval.build import load as load
 from tfrecs.retrieval.exact import Exact as Exact
 from tfrecs.retrieval.exact import nearest as nearest
+from tfrecs.retrieval.quantized import Quantized as Quantized
 from tfrecs.retrieval.scann import ScaNN as ScaNN
 from tfrecs.retrieval.scann_ops import op_library as op_library
 from tfrecs.retrieval.tuning import recall_at_k as recall_at_k

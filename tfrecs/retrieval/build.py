@@ -8,6 +8,7 @@ from tfrecs import checks
 from tfrecs.retrieval import storage
 from tfrecs.retrieval.base import Index
 from tfrecs.retrieval.exact import Exact
+from tfrecs.retrieval.quantized import Quantized
 from tfrecs.retrieval.scann import ScaNN
 from tfrecs.retrieval.scann_ops import why_not
 
@@ -78,5 +79,6 @@ def load(directory: str | os.PathLike[str]) -> Index:
     Returns:
         The index, which answers as the saved one did.
     """
+    classes: dict[str, type[Index]] = {"ScaNN": ScaNN, "Quantized": Quantized}
     name = storage.read_header(directory)["class"]
-    return ScaNN.load(directory) if name == "ScaNN" else Exact.load(directory)
+    return classes.get(name, Exact).load(directory)

@@ -29,7 +29,9 @@ def session(exported, variant):
 
 def test_a_thousand_raw_rows_are_answered_as_the_model_answers(world, exported, variant):
     rows = raw_rows(world, 1000)
-    (answer,) = ask(exported.paths[variant], [Request("serving_default", rows)])  # a fresh process
+    (answer,) = ask(
+        exported.paths[variant], [Request("serving_default", rows).body()]
+    )  # a fresh process
     scores, ids = exported.answers[variant]
     assert answer["item_id"] == [[i.decode() for i in row] for row in ids.numpy().tolist()]
     np.testing.assert_allclose(answer["score"], scores, rtol=1e-5, atol=1e-5)

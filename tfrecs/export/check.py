@@ -4,7 +4,7 @@ import json
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,25 +18,38 @@ TOLERANCE = 1e-5
 SESSION = Path(__file__).parents[1] / "serving" / "session.py"
 
 
-def ask(path: Path, requests: Sequence[Request]) -> list[dict[str, Any]]:
-    """Runs `serving/session.py`, which imports neither tfrecs nor TensorFlow's Python.
+def ask(path: Path, bodies: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Returns the answers to requests, given as TF Serving's REST interface takes them.
 
     Raises:
         RuntimeError: If the SavedModel does not load or does not answer.
     """
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "requests.json"
-        file.write_text(json.dumps([request.body() for request in requests]), encoding="utf-8")
-        command = [sys.executable, str(SESSION), str(path), "--requests", str(file)]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        file.write_text(json.dumps(bodies), encoding="utf-8")
+        answers: list[dict[str, Any]] = run_session(path, "--requests", str(file))
+    return answers
+
+
+def run_session(path: Path, *arguments: str) -> Any:
+    """Runs `serving/session.py`, which imports neither tfrecs nor TensorFlow's Python.
+
+    Args:
+        path: SavedModel.
+        *arguments: Of its command line; without any it tells the signatures.
+
+    Raises:
+        RuntimeError: If it fails.
+    """
+    command = [sys.executable, str(SESSION), str(path), *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         said = (done.stderr.strip().splitlines() or ["no message"])[-1]
         raise RuntimeError(
             "The SavedModel does not answer in a process of its own "
             f"(exit code {done.returncode}): {said}"
         )
-    answers: list[dict[str, Any]] = json.loads(done.stdout)
-    return answers
+    return json.loads(done.stdout)
 
 
 def check(path: Path, requests: Sequence[Request]) -> float:
@@ -56,7 +69,8 @@ def check(path: Path, requests: Sequence[Request]) -> float:
         RuntimeError: If the SavedModel does not answer, or answers otherwise.
     """
     greatest = 0.0
-    for request, answer in zip(requests, ask(path, requests), strict=True):
+    answers = ask(path, [request.body() for request in requests])
+    for request, answer in zip(requests, answers, strict=True):
         expected = request.expected
         for name in sorted(expected, key=lambda name: expected[name].dtype.kind != "f"):
             got = np.array(answer[name], expected[name].dtype).reshape(expected[name].shape)

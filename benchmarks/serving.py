@@ -51,6 +51,7 @@ def build(data: str) -> None:
     """Exports the two towers with ScaNN, and exactly."""
     import pyarrow as pa
     import retrieval as indexes
+    from two_stage import set_vectors
 
     from tfrecs.export import export
     from tfrecs.features import FeatureTransform
@@ -69,14 +70,8 @@ def build(data: str) -> None:
     )
     transform = FeatureTransform(spec).adapt(users, items)
     model = TwoTower(transform.spec, embedding_dim=vectors.shape[1])
-    for side, rows, table in (("query", users, queries), ("candidate", items, vectors)):
-        name = f"{'user' if side == 'query' else 'item'}_id"
-        getattr(model, side)(transform.encode(rows.slice(0, 1), [name]))  # makes the weights
-        places = np.asarray(transform.encode(rows, [name])[name])
-        [weight] = [w for w in model.weights if w.shape == (places.max() + 1, vectors.shape[1])]
-        values = np.zeros(weight.shape, np.float32)
-        values[places] = table
-        weight.assign(values)
+    set_vectors(model.query, transform, users, "user_id", queries, model)
+    set_vectors(model.candidate, transform, items, "item_id", vectors, model)
     index = ScaNN.load(Path(tempfile.gettempdir()) / "tfrecs-retrieval" / data / "index" / "scann")
     folder = CACHE / data
     shutil.rmtree(folder, ignore_errors=True)

@@ -1,3 +1,6 @@
+import ast
+from pathlib import Path
+
 import pytest
 
 from tests.components import toys
@@ -89,3 +92,17 @@ def test_a_component_that_writes_nothing_is_told_so(tmp_path):
         Model(str(tmp_path / "none")).seal()
     with pytest.raises(ValueError, match=r"a folder with artifact.json"):
         load(tmp_path)
+
+
+@pytest.mark.parametrize(("package", "only"), [("kfp", "kubeflow.py"), ("apache_beam", "beam.py")])
+def test_an_optional_package_is_imported_by_one_file(package, only):
+    import tfrecs
+
+    importers = set()
+    for path in Path(tfrecs.__file__).parent.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+            if any(name.split(".")[0] == package for name in names):
+                importers.add(path.name)
+    assert importers == {only}

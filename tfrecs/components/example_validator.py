@@ -35,7 +35,7 @@ def example_validator(
     `max_missing` though the schema saw it in all, values outside a closed list, numbers out of
     their range. Against `previous` (drift) and between the splits (skew): the L-infinity distance
     of the shares of values, the Jensen-Shannon divergence (base 2) of the distributions of numbers.
-    Comparators of the schema go before the thresholds given here. Ids and times are not compared.
+    Comparators of the schema go before the thresholds given here. Times are not compared.
 
     The anomalies are written whatever they are; components that take them refuse to work on data
     that is not blessed, with their text.

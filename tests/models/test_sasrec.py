@@ -8,19 +8,22 @@ from tfrecs.models import SASRec
 from tfrecs.spec import Categorical, FeatureSpec, Sequence
 from tfrecs.testing import ModelCase, markov_sequences
 
-CASE = ModelCase(
-    "sasrec",
-    build=lambda spec: SASRec(spec, 16, dropout=0.0),
-    loss=lambda: InBatch(Softmax()),
-    label="item_id",
-    learning_rate=0.01,
-    spec=FeatureSpec(
-        (
-            Categorical("item_id", "candidate", is_id=True),
-            Sequence("history", "query", shared_with="item_id"),
-        )
-    ),
-)
+CASES = [
+    ModelCase(
+        name,
+        build=lambda spec, num_bits=num_bits: SASRec(spec, 16, dropout=0.0, num_bits=num_bits),
+        loss=lambda: InBatch(Softmax()),
+        label="item_id",
+        learning_rate=0.01,
+        spec=FeatureSpec(
+            (
+                Categorical("item_id", "candidate", is_id=True),
+                Sequence("history", "query", shared_with="item_id"),
+            )
+        ),
+    )
+    for name, num_bits in (("sasrec", None), ("sasrec_bloom", 24))
+]
 
 
 def spec(size=12):

@@ -26,7 +26,8 @@ class ContextualGRU4Rec(Retriever):
     with the history (an event's type, the gap since the one before as a bucket, the hour). `d_t`
     joins those of the next event that are known when it is asked for: the spec's Categorical (and
     binned Numeric) features of role context. Each of the three places can be switched off; without
-    any it is GRU4Rec with one layer. Contexts start without effect on state and output.
+    any it is GRU4Rec with one layer. Contexts start with
+    next to no effect on state and output.
 
     Trained as `GRU4Rec`, by session-parallel batches or pairs.
 
@@ -153,8 +154,9 @@ class ContextualGRU4Rec(Retriever):
         return ops.reshape(ops.stack(found, 1), (-1, state.shape[-1]))
 
     def _gate(self, name: str, width: int, units: int) -> keras.layers.Dense:
+        start = keras.initializers.RandomNormal(stddev=0.01, seed=width)
         layer = keras.layers.Dense(
-            units, kernel_initializer="zeros", name=name, dtype=self.dtype_policy
+            units, kernel_initializer=start, name=name, dtype=self.dtype_policy
         )
         layer.build((None, width))
         return layer

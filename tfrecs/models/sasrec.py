@@ -4,8 +4,9 @@ from typing import Any
 
 from keras import ops
 
-from tfrecs import scoring
+from tfrecs import checks, scoring
 from tfrecs.layers import column, id_embedding
+from tfrecs.layers.bloom import BloomEmbedding
 from tfrecs.layers.next_item import history_name, next_item_scores, sampled_scores
 from tfrecs.layers.transformer import SequenceEncoder, at_last
 from tfrecs.models.base import Batch, Retriever, Tensor
@@ -29,6 +30,8 @@ class SASRec(Retriever):
         num_heads: Heads of each. Defaults to 2.
         dropout: Share dropped in training. Defaults to 0.2.
         max_length: Number of positions. Defaults to 50.
+        num_bits: Rows of a `BloomEmbedding` that takes the place of the item table; `None` for
+            a row each.
         seed: Seed of initial weights and dropout. Defaults to 0.
 
     Call arguments:
@@ -62,15 +65,21 @@ class SASRec(Retriever):
         num_heads: int = 2,
         dropout: float = 0.2,
         max_length: int = 50,
+        num_bits: int | None = None,
         seed: int = 0,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         self.candidate_name, self.history_name = spec.candidate_id.name, history_name(spec)
         dim, dtype = embedding_dim, self.dtype_policy
-        self.items = id_embedding(
-            spec.candidate_id, dim, stddev=dim**-0.5, seed=seed, name="items", dtype=dtype
-        )
+        if num_bits is None:
+            self.items = id_embedding(
+                spec.candidate_id, dim, stddev=dim**-0.5, seed=seed, name="items", dtype=dtype
+            )
+        else:
+            size = spec.candidate_id.size or 0
+            checks.positive(f"size of {self.candidate_name!r}", size)
+            self.items = BloomEmbedding(size, num_bits, dim, seed=seed, name="items", dtype=dtype)
         self.encoder = SequenceEncoder(
             dim,
             num_layers=num_layers,

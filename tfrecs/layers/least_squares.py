@@ -11,8 +11,8 @@ import scipy.linalg
 import scipy.sparse
 import threadpoolctl
 
-_BLOCK_CELLS = 1 << 13  # entries solved at once: their factors stay in a core's cache
-_DUAL_SHARE = 0.6  # of the width: rows with fewer entries are cheaper by n x n systems
+_BLOCK_CELLS = 1 << 12  # entries solved at once: their factors stay in a core's cache
+_DUAL_SHARE = 0.8  # of the width: rows with fewer entries are cheaper by n x n systems
 
 
 @dataclass(frozen=True)
@@ -167,8 +167,10 @@ def solve_half(
         if entries.shape[1] <= _DUAL_SHARE * dim:
             found, errors = _dual(entries, group.roots, diagonal)
         else:
-            found = np.zeros_like(diagonal) if len(blocks) == 1 else solution[group.rows] @ basis
-            errors = group.roots - (entries @ found[..., None])[..., 0]
+            found, errors = np.zeros_like(diagonal), group.roots.copy()
+            if len(blocks) > 1:
+                found = solution[group.rows] @ basis
+                errors -= (entries @ found[..., None])[..., 0]
             _primal(entries, errors, diagonal, found, blocks)
         solution[group.rows] = found @ basis.T
         return float(np.sum(errors * errors) + np.sum(diagonal * found * found))

@@ -20,6 +20,7 @@ import argparse
 import asyncio
 import http.client
 import json
+import os
 import shutil
 import tempfile
 import threading
@@ -129,7 +130,9 @@ def load(data: str) -> list[Any]:
 
     from tfrecs.serving import Session
 
-    rows: list[Any] = []
+    # other work on the machine counts: 0 is a quiet one
+    busy = os.getloadavg()[0]
+    rows = [common.row(data, "before the run, 1 minute", "machine", "load_average", busy)]
     for model in ("scann", "scann_stock"):
         session = Session(CACHE / data / model)
         for clients in CLIENTS:

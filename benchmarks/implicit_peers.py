@@ -25,13 +25,13 @@ def main(folder: str, threads: int) -> None:
     }
     told = {}
     for number, (name, model) in enumerate(models.items()):
-        start = time.perf_counter()
+        start, begun = time.perf_counter(), time.process_time()
         model.fit(train, show_progress=False)
-        seconds = time.perf_counter() - start
+        seconds, cpu = time.perf_counter() - start, time.process_time() - begun
         file = f"{number}.npz"
         np.savez(f"{folder}/{file}", p=model.user_factors, q=model.item_factors)
-        each = seconds / model.iterations
-        told[name] = {"file": file, "seconds": seconds, "iteration": each}
+        each = {"iteration": seconds / model.iterations, "cpu": cpu / model.iterations}
+        told[name] = {"file": file, "seconds": seconds, **each}
     Path(folder, "peers.json").write_text(json.dumps(told))
 
 

@@ -13,7 +13,7 @@ from tfrecs import checks
 
 FILE = "artifact.json"
 # files that differ from one writing to the next though they say the same
-_VOLATILE = ("fingerprint.pb", "card.json", "card.md", "metadata.json", FILE)
+_VOLATILE = ("fingerprint.pb", "card.json", "card.md", "metadata.json", "report.html", FILE)
 
 
 @dataclass

@@ -131,6 +131,18 @@ def test_tune_keeps_the_run_of_the_best_arguments(own_tables, capsys):
     assert (own_tables / "tuned" / "tuning.svg").read_text().lstrip().startswith("<")
 
 
+def test_own_events_become_a_savedmodel_in_one_command(own_tables, capsys):
+    from tfrecs.quickstart import ask
+
+    arguments = ["train", "--events", own_tables / "events.parquet", "--model", "ials"]
+    arguments += ["--epochs", 3, "--output", own_tables / "r3"]
+    code, _, err = run([*arguments, "--saved-models", own_tables / "one"], capsys)
+    assert code == 0, err
+    (path,) = (own_tables / "one").glob("ials*/1")
+    said = ask(path, {"userId": ["u0"], "k": 3, "exclude": [[]]}, "recommend")
+    assert all(int(item.removeprefix("s")) % 2 == 0 for item in said["sku"][0])  # its own camp
+
+
 @pytest.mark.parametrize("command", ["pipeline", "component"])
 def test_commands_of_pipelines_explain_themselves(command, capsys):
     code, out, _ = run([command, "--help"], capsys)

@@ -6,7 +6,7 @@ import pytest
 from typer.testing import CliRunner
 
 from tests.components import toys
-from tfrecs.cli_pipelines import component_app, pipeline_app
+from tfrecs.cli.pipelines import component_app, pipeline_app
 
 
 def run(app, *arguments):

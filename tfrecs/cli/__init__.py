@@ -9,9 +9,9 @@ import typer
 from rich.table import Table
 
 from tfrecs.cli.options import Data, Training, console, errors, shares
+from tfrecs.cli.pipelines import component_app, pipeline_app
 from tfrecs.cli.serve import serve
 from tfrecs.cli.tune import tune
-from tfrecs.cli_pipelines import component_app, pipeline_app
 
 app = typer.Typer(
     name="tfrecs",
@@ -53,14 +53,23 @@ def train(
     training: Training,
     model: Model = "two_tower",
     output: Annotated[Path, typer.Option(help="Folder of the run; replaced")] = Path("runs/last"),
+    saved_models: Annotated[
+        Path | None, typer.Option(help="Also export there, as `tfrecs export` does")
+    ] = None,
 ) -> None:
     """Train a model on a data set or on your own tables, and keep the run."""
     from tfrecs import show
+    from tfrecs.files import check_writable
+
+    if saved_models is not None:
+        check_writable("--saved-models", saved_models)
 
     options = training.options(model)
     tables = data.read()
     show.summary(console, tables)
     run = show.train(console, tables, data.protocol, options, output)
+    if saved_models is not None:
+        show.export(console, run, saved_models, model)
     console.print(f"Kept in [bold]{run.folder}[/]. Next: tfrecs evaluate {run.folder}")
 
 

@@ -23,11 +23,19 @@ and the missing id. A `k` below 1 or above the number of candidates is an error.
 `export_ranker` writes a Ranker, which needs no index, with `serving_default` and `score` (raw rows
 to `score` `(B,)`, and `probability` where scores are logits), `score_examples` and `rank`.
 
+`export_two_stage` writes a retriever, its index and a ranker as one, `export_compiled` a retriever
+from encoded features to the best candidates as one XLA program; `prove` asks any SavedModel.
+
 Beside the SavedModel's own files: card.json and card.md, schema.pbtxt (tensorflow-metadata) and
 assets.extra/tf_serving_warmup_requests. A version appears by a rename, after it has answered like
 the model in a fresh process through TensorFlow's C API, the session that TensorFlow Serving runs.
 """
 
+from tfrecs.export.compiled import export_compiled as export_compiled
+from tfrecs.export.proof import Proof as Proof
+from tfrecs.export.proof import prove as prove
 from tfrecs.export.publish import Export as Export
 from tfrecs.export.publish import export as export
 from tfrecs.export.ranker import export_ranker as export_ranker
+from tfrecs.export.two_stage import Stage as Stage
+from tfrecs.export.two_stage import export_two_stage as export_two_stage

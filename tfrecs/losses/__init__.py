@@ -4,8 +4,8 @@ from tfrecs.losses.base import ListLoss as ListLoss
 from tfrecs.losses.bpr import BPR as BPR
 from tfrecs.losses.ccl import CCL as CCL
 from tfrecs.losses.gbce import GBCE as GBCE
-from tfrecs.losses.log_loss import LogLoss as LogLoss
 from tfrecs.losses.hardest import Hardest as Hardest
+from tfrecs.losses.log_loss import LogLoss as LogLoss
 from tfrecs.losses.pairs import InBatch as InBatch
 from tfrecs.losses.pairs import Sampled as Sampled
 from tfrecs.losses.sessions import TOP1 as TOP1

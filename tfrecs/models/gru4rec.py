@@ -128,7 +128,7 @@ class GRU4Rec(Retriever):
         )
 
     def query(self, batch: Batch, training: bool = False) -> Tensor:
-        """Returns `[h, 1]` after the last item, `(B, D + 1)`; after every one where it is carried."""
+        """Returns `[h, 1]` after the last item, `(B, D + 1)`; after each one where carried."""
         x = self._embed(column(batch, self.history_name), training)  # (B, L, E)
         if "carried" in batch:
             return with_one(self._carry_on(x, batch["carried"], training))

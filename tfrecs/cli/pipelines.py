@@ -6,15 +6,15 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.table import Table
+
+from tfrecs.cli.options import console
 
 pipeline_app = typer.Typer(
     help="Run, show, compile and list pipelines: Python files with `pipeline(...)`.",
     no_args_is_help=True,
 )
 component_app = typer.Typer(help="Run one component by itself.", no_args_is_help=True)
-console = Console()
 
 File = Annotated[Path, typer.Argument(help="A Python file that defines `pipeline(...)`")]
 Root = Annotated[Path, typer.Option(help="Folder of runs and artifacts")]

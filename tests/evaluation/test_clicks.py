@@ -5,7 +5,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from tfrecs.evaluation import click_quality, plots, splits
+from tfrecs.evaluation import click_quality, plots, splits, summarize, write_report
 from tfrecs.metrics import calibration_curve
 
 SCORES = [2.0, -1.0, 0.5, -0.5]
@@ -39,6 +39,20 @@ def test_clicks_are_measured_in_order_probability_and_calibration(small, split):
     assert results["hand", "calibration"] == pytest.approx(promised / 2)
     assert results.headline() == ["auc", "log_loss", "gauc", "normalized_entropy", "calibration"]
     assert results.protocol == "by hand; clicks of test events"
+
+
+def test_the_report_draws_the_calibration_of_models(small, split, tmp_path):
+    results = click_quality({"hand": says(SCORES)}, split, small)
+    assert len(results.calibration["hand"]) == 4  # a bin an event
+    page = write_report(
+        tmp_path / "report.html",
+        title="Clicks",
+        summary=summarize(small, split),
+        results=results,
+        examples=[],
+    ).read_text()
+    assert "<h2>Calibration</h2>" in page
+    assert "observed rate" in page
 
 
 def test_the_mean_rate_of_training_is_the_floor(small, split):

@@ -76,3 +76,20 @@ def test_training_goes_on_from_an_initial_model(tables):
     fitted, _ = chosen.fit(replace(given, initial=model))
     assert fitted is model
     assert isinstance(fitted, models.TwoTower)
+
+
+def test_what_comes_next_is_judged_beside_all_that_a_model_must_beat(tables):
+    from types import SimpleNamespace
+
+    chosen, given = training(tables, "two_tower")
+    model, _ = chosen.fit(given)
+    trained = SimpleNamespace(
+        model=model,
+        transform=given.transform,
+        tables=tables,
+        split=chosen.task.split(tables),
+        options=given.options,
+    )
+    results = chosen.task.judge(trained, (10,), 0)
+    ranked = ["random", "popularity", "item-kNN", "user-kNN", "EASE", "two_tower", "oracle"]
+    assert list(results.scores) == ranked

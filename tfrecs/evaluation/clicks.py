@@ -83,7 +83,10 @@ def click_quality(
         tables.candidates.num_rows,
     )
     differences = paired_differences(estimates, resampled, reference, tuple(METRICS))
-    return Results(setting, estimates, kinds, reference, differences)
+    curves = {
+        name: metrics.calibration_curve(clicks, scores[name]).tolist() for name in predictors
+    }
+    return Results(setting, estimates, kinds, reference, differences, calibration=curves)
 
 
 def _clicks(events: pa.Table, label: str) -> np.ndarray:

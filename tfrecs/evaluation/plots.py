@@ -152,15 +152,15 @@ def popularity(results: Results) -> str:
         return save()
 
 
-def calibration(curves: Mapping[str, np.ndarray]) -> str:
+def calibration(curves: Mapping[str, Sequence[Sequence[float]]]) -> str:
     """Draws observed over predicted rates: by model, `(bins, 2)` of `metrics.calibration_curve`."""
     with _figure("calibration") as (figure, save):
         axes = figure.subplots()
-        high = max(float(curve.max()) for curve in curves.values())
+        high = max(np.max(curve) for curve in curves.values())
         axes.plot([0, high], [0, high], color="#808080", linewidth=0.8)
         for index, (name, curve) in enumerate(curves.items()):
             color = _LINES[index % len(_LINES)]
-            axes.plot(*curve.T, color=color, marker="o", markersize=3, label=_cut(name))
+            axes.plot(*np.transpose(curve), color=color, marker="o", markersize=3, label=_cut(name))
         axes.set_xlabel("predicted rate")
         axes.set_ylabel("observed rate")
         axes.legend()

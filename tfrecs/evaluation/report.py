@@ -109,6 +109,7 @@ def _plots(
         "activity": plots.activity(summary.user_events),
         "long_tail": plots.long_tail(summary.item_events),
         "popularity": plots.popularity(results) if "test" in results.exposure else "",
+        "calibration": plots.calibration(results.calibration) if results.calibration else "",
         "training": plots.training(history) if history else "",
         "recall": plots.recall(recall_curve) if recall_curve else "",
     }

@@ -59,6 +59,7 @@ class Results:
         differences: Paired differences to the reference, by recommender and metric.
         exposure: By recommender, the share of its recommendations that go to each tenth of the
             catalogue, the most popular tenth first; "test" is what users took.
+        calibration: By model of clicks, predicted and observed rate of each bin.
         warnings: What a reader should know before believing a number.
         seconds: Time each recommender took.
     """
@@ -69,6 +70,7 @@ class Results:
     reference: str | None = None
     differences: Scores = field(default_factory=dict)
     exposure: Mapping[str, Sequence[float]] = field(default_factory=dict)
+    calibration: Mapping[str, Sequence[Sequence[float]]] = field(default_factory=dict)
     warnings: Sequence[str] = ()
     seconds: Mapping[str, float] = field(default_factory=dict)
 

@@ -9,7 +9,7 @@ from keras import ops
 from tfrecs.losses.base import Tensor, check_labels
 
 
-@keras.saving.register_keras_serializable(package="tfrecs")
+@keras.saving.register_keras_serializable(package="tfrecs", name="losses.LogLoss")
 class LogLoss(keras.losses.Loss):
     """Binary cross-entropy of one score a row: clicks.
 

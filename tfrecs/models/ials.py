@@ -63,9 +63,9 @@ class IALS(Retriever):
     >>> history = model.fit(events, epochs=5)
     >>> scores = model.score(model.query(events), model.candidate(events))
     >>> print(ops.round(scores, 1).numpy())
-    [[0.9 0.9 0. ]
-     [0.9 0.9 0. ]
-     [0.  0.  0.9]]
+    [[0.8 0.8 0. ]
+     [0.8 0.8 0. ]
+     [0.  0.  0.8]]
 
     Reference:
         Hu, Koren, Volinsky 2008, Collaborative filtering for implicit feedback datasets; Rendle

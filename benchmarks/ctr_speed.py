@@ -122,11 +122,13 @@ def in_turn(total: int, batch: int, few: int, arguments: Any) -> list[dict[str, 
 
 
 def ask(peer: Any, steps: int) -> None:
-    """Lets the peer's process train some steps, and waits until it has."""
+    """Lets the peer's process train some steps, and waits until it says the seconds."""
     peer.stdin.write(f"{steps}\n")
     peer.stdin.flush()
-    if not peer.stdout.readline():
-        raise SystemExit("The peer's process ended: try its command, benchmarks/ctr_peers.py.")
+    for line in peer.stdout:
+        if line.strip().replace(".", "", 1).isdigit():  # its libraries print lines of their own
+            return
+    raise SystemExit("The peer's process ended: try its command, benchmarks/ctr_peers.py.")
 
 
 def tables(arguments: Any) -> list[dict[str, Any]]:

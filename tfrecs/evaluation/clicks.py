@@ -83,9 +83,7 @@ def click_quality(
         tables.candidates.num_rows,
     )
     differences = paired_differences(estimates, resampled, reference, tuple(METRICS))
-    curves = {
-        name: metrics.calibration_curve(clicks, scores[name]).tolist() for name in predictors
-    }
+    curves = {name: metrics.calibration_curve(clicks, scores[name]).tolist() for name in predictors}
     return Results(setting, estimates, kinds, reference, differences, calibration=curves)
 
 

@@ -1,4 +1,4 @@
-"""The CASE, or the CASES, of each file in tests/models: of several, the first is the model's own."""
+"""The CASE, or the CASES, of each file in tests/models: the first is the model's own."""
 
 import importlib.util
 from pathlib import Path

@@ -37,5 +37,5 @@ from tfrecs.export.proof import prove as prove
 from tfrecs.export.publish import Export as Export
 from tfrecs.export.publish import export as export
 from tfrecs.export.ranker import export_ranker as export_ranker
-from tfrecs.export.two_stage import Stage as Stage
 from tfrecs.export.two_stage import export_two_stage as export_two_stage
+from tfrecs.export.two_stage_graph import Stage as Stage

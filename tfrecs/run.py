@@ -171,7 +171,7 @@ def train(
     check_replaceable("folder", folder, "run.json")
     chosen = recipe(options.model)
     spec = chosen.features(tables.spec)
-    tables = _with_labels_of(spec, tables)
+    tables = with_labels_of(spec, tables)
     transform = FeatureTransform(spec).adapt(tables.queries, tables.candidates, split.train)
     training = Training(chosen.model, transform, split.train, tables, options, callbacks)
     model, history = chosen.fit(training)
@@ -191,7 +191,7 @@ def train(
     return run
 
 
-def _with_labels_of(spec: FeatureSpec, tables: Tables) -> Tables:
+def with_labels_of(spec: FeatureSpec, tables: Tables) -> Tables:
     """Returns the tables, where the model learns from a label without the other labels."""
     if not spec.by_role("label"):
         return tables

@@ -22,7 +22,7 @@ from tfrecs.evaluation import Split
 from tfrecs.features import FeatureTransform
 from tfrecs.models.growing import expand_tables
 from tfrecs.recipes import Training, TrainingOptions, recipe
-from tfrecs.run import Run
+from tfrecs.run import Run, with_labels_of
 
 
 def trainer(
@@ -93,11 +93,7 @@ def fit(
     initial: Any = None,
 ) -> Run:
     """Trains and returns the run, which is not saved yet."""
-    labels = {f.name for f in tables.spec.by_role("label")}
-    own = {f.name for f in adapted.spec.by_role("label")}
-    if own:  # a model of one label is judged by it alone
-        names = [name for name in tables.spec.names if name not in labels - own]
-        tables = replace(tables, spec=tables.spec.select(*names))
+    tables = with_labels_of(adapted.spec, tables)
     keras.utils.clear_session(free_memory=False)  # names of layers count from 1 again
     keras.utils.set_random_seed(settings.seed)
     training = Training(

@@ -14,7 +14,7 @@ from tfrecs import checks
 from tfrecs.export import gates
 from tfrecs.export.catalogue import SCORE, Catalogue
 from tfrecs.export.publish import Export, about_model, new_versions, unpublished, write_version
-from tfrecs.export.requests import Request, table_rows, with_odd_rows
+from tfrecs.export.requests import Request, decoded, table_rows, with_odd_rows
 from tfrecs.export.servable import Raw, Servable, dense, features_read, trace
 from tfrecs.features import FeatureTransform
 from tfrecs.files import written_aside
@@ -169,7 +169,4 @@ class CompiledSignatures:
         tensors = {n: tf.constant(rows[n], spec.dtype) for n, spec in self.raw.items()}
         vectors = self.model.query(self.transform(tensors, self.names))
         scores, ids = self.index(vectors, self.k)
-        ids = np.asarray(ids)
-        if ids.dtype == object:
-            ids = np.array([v.decode() for v in ids.ravel()], object).reshape(ids.shape)
-        return Request("serving_default", rows, {id_name: ids, SCORE: np.asarray(scores)})
+        return Request("serving_default", rows, {id_name: decoded(ids), SCORE: np.asarray(scores)})

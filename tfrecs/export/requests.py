@@ -206,10 +206,15 @@ class PythonPath:
 
     def _answer(self, vectors: Any, k: int, exclude: Any) -> dict[str, np.ndarray]:
         scores, ids = self.index(vectors, k, exclude)
-        ids = np.asarray(ids)
-        if ids.dtype == object:
-            ids = np.array([[v.decode() for v in row] for row in ids], object).reshape(ids.shape)
-        return {self.id_name: ids, SCORE: np.asarray(scores)}
+        return {self.id_name: decoded(ids), SCORE: np.asarray(scores)}
+
+
+def decoded(ids: Any) -> np.ndarray:
+    """Returns the ids that an index answers as NumPy, bytes as text."""
+    found: np.ndarray = np.asarray(ids)
+    if found.dtype != object:
+        return found
+    return np.array([value.decode() for value in found.ravel()], object).reshape(found.shape)
 
 
 def ranked(id_name: str, lists: Rows, scores: np.ndarray) -> dict[str, np.ndarray]:

@@ -22,6 +22,7 @@ from tfrecs.export.requests import (
     Request,
     Rows,
     as_examples,
+    decoded,
     sample_rows,
     table_rows,
     with_odd_rows,
@@ -186,10 +187,8 @@ class TwoStagePath:
         vectors = PythonPath(signatures.first, index).query(self.towers)
         _, ids = index(vectors, max(k, signatures.pool), exclude)
         places = {value: place for place, value in enumerate(index.ids.tolist())}
-        texts = [
-            v.decode() if isinstance(v, bytes) else v for v in np.asarray(ids).ravel().tolist()
-        ]
-        positions = np.array([places.get(text, -1) for text in texts]).reshape(ids.shape)  # (B, P)
+        found = decoded(ids).ravel().tolist()
+        positions = np.array([places.get(value, -1) for value in found]).reshape(ids.shape)
         scores = self._scores(positions)
         order = np.argsort(-scores, axis=1, kind="stable")[:, :k]
         scores = np.take_along_axis(scores, order, 1)

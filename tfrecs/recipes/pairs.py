@@ -46,15 +46,13 @@ def judge(trained: Trained, ks: tuple[int, ...] = (10, 20, 100), seed: int = 0) 
     }
     if size <= _EASE_CANDIDATES:
         recommenders["EASE"] = baselines.EASE()
-    if tables.truth is not None:
-        recommenders["oracle"] = baselines.Oracle(tables.truth.click_probability)
     for baseline in recommenders.values():
         baseline.fit(split.train, tables.candidates, tables.spec)
     model = ModelRecommender(trained.model, trained.transform, tables.candidates)
-    oracle = recommenders.pop("oracle", None)
     recommenders[trained.options.model] = model
-    if oracle is not None:
-        recommenders["oracle"] = oracle
+    if tables.truth is not None:
+        oracle = baselines.Oracle(tables.truth.click_probability)
+        recommenders["oracle"] = oracle.fit(split.train, tables.candidates, tables.spec)
     ks = tuple(k for k in ks if k <= size) or (size,)
     return full_ranking(recommenders, split, tables, ks=ks, seed=seed)
 

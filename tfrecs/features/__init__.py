@@ -13,3 +13,5 @@ from tfrecs.features.tfrecord import write_tfrecord as write_tfrecord
 from tfrecs.features.transform import FeatureTransform as FeatureTransform
 from tfrecs.features.vocabulary import HashBins as HashBins
 from tfrecs.features.vocabulary import Vocabulary as Vocabulary
+from tfrecs.features.word_vectors import WordVectors as WordVectors
+from tfrecs.features.word_vectors import read_word_vectors as read_word_vectors

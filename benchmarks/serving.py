@@ -4,10 +4,8 @@
     python benchmarks/serving.py load --data mixed-100k      # 1, 8 and 64 clients, 3 minutes
     python benchmarks/serving.py load --data clustered-1m
     python benchmarks/serving.py soak                 # 200,000 requests: does memory grow?
-    python benchmarks/serving.py faults               # 20 swaps under load
+    python benchmarks/serving.py faults               # 20 swaps under load, 2,000 wrong requests
     python benchmarks/serving.py quantized --data mixed-100k   # recall and bytes
-
-A thousand wrong requests are tests/serving/test_server.py's.
 
 Each part adds its rows to results/serving.json. The models are two towers whose vectors are those
 of benchmarks/retrieval.py (its `build` comes first), asked by user id for 10 items with their ids
@@ -18,14 +16,10 @@ clients' own process, with a thread a client.
 
 import argparse
 import asyncio
-import http.client
-import json
 import os
 import shutil
 import tempfile
-import threading
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +32,7 @@ from serving_clients import (
     many_by_rest,
     rest_client,
     session_client,
+    under_load,
 )
 
 PACKAGES = ("tensorflow", "scann", "numpy", "grpcio", "tensorflow-serving-api")
@@ -87,41 +82,45 @@ def build(data: str) -> None:
     print(data, done.recall, flush=True)
 
 
-def under_load(clients: list[Callable[[int], None]], seconds: float) -> np.ndarray:
-    """Asks from a thread a client; returns the seconds of every answer, and raises what failed."""
-    taken: list[list[float]] = [[] for _ in clients]
-    failures: list[BaseException] = []
-    end = time.perf_counter() + seconds
-
-    def run(place: int) -> None:
-        user = place
-        try:
-            while (start := time.perf_counter()) < end:
-                clients[place](user % USERS)
-                taken[place].append(time.perf_counter() - start)
-                user += 7
-        except Exception as error:
-            failures.append(error)
-
-    threads = [threading.Thread(target=run, args=(place,)) for place in range(len(clients))]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    if failures:
-        raise failures[0]
-    return np.concatenate([np.array(values) for values in taken])
-
-
-def rows_of(data: str, way: str, model: str, clients: int, taken: np.ndarray) -> list[Any]:
-    """Returns throughput and latencies as results."""
+def rows_of(
+    data: str, way: str, clients: int, taken: dict[str, tuple[np.ndarray, float]]
+) -> list[dict[str, Any]]:
+    """Returns throughput and latencies of both models; ScaNN's have the ratio to exact search's."""
     protocol = f"k={K}, {clients} clients, {way}, clients on the same 2 cores"
+    exact, rows = values_of(*taken["scann_stock"]), []
+    for model, found in taken.items():
+        for (metric, unit), value in values_of(*found).items():
+            against = {} if model == "scann_stock" else {"peer": "scann_stock"}
+            if against:
+                against["ratio"] = value / exact[metric, unit]
+            rows.append(common.row(data, protocol, model, metric, value, unit=unit, **against))
+    return rows
+
+
+def values_of(taken: np.ndarray, elapsed: float) -> dict[tuple[str, str], float]:
+    """Returns throughput and latencies by (metric, unit)."""
     p50, p99 = np.percentile(taken, [50, 99]) * 1e3
-    return [
-        common.row(data, protocol, model, "requests_per_s", len(taken) / SECONDS, unit="1/s"),
-        common.row(data, protocol, model, "p50", p50, unit="ms"),
-        common.row(data, protocol, model, "p99", p99, unit="ms"),
-    ]
+    return {("requests_per_s", "1/s"): len(taken) / elapsed, ("p50", "ms"): p50, ("p99", "ms"): p99}
+
+
+def cpu_seconds() -> tuple[float, float]:
+    """Returns the CPU seconds of the whole machine so far, and of this process and its children."""
+    user, nice, system, _, _, irq, soft = map(int, Path("/proc/stat").read_text().split()[1:8])
+    ticks = os.sysconf("SC_CLK_TCK")
+    return (user + nice + system + irq + soft) / ticks, sum(os.times()[:4])
+
+
+def served_recall(sessions: dict[str, Any]) -> float:
+    """Returns the share of the exact model's answers that the ScaNN model gives too."""
+    found = {name: [] for name in sessions}
+    for start in range(0, 512, 64):
+        for name, session in sessions.items():
+            users = np.arange(start, start + 64)
+            found[name] += list(
+                session.run_arrays("serving_default", {"user_id": users})["item_id"]
+            )
+    pairs = zip(*found.values(), strict=True)
+    return float(np.mean([len(np.intersect1d(*pair)) / K for pair in pairs]))
 
 
 def load(data: str) -> list[Any]:
@@ -130,26 +129,31 @@ def load(data: str) -> list[Any]:
 
     from tfrecs.serving import Session
 
-    # other work on the machine counts: 0 is a quiet one
-    busy = os.getloadavg()[0]
-    rows = [common.row(data, "before the run, 1 minute", "machine", "load_average", busy)]
-    for model in ("scann", "scann_stock"):
-        session = Session(CACHE / data / model)
-        for clients in CLIENTS:
-            taken = under_load([session_client(session)] * clients, SECONDS)
-            rows += rows_of(data, "C++ session in process", model, clients, taken)
+    models, rows = ("scann_stock", "scann"), []
+    start, (machine, own) = time.perf_counter(), cpu_seconds()
+    sessions = {model: Session(CACHE / data / model) for model in models}
+    recall = served_recall(sessions)
+    rows.append(common.row(data, f"k={K}, 512 users", "scann", f"recall@{K}", recall))
+    for clients in CLIENTS:
+        taken = {m: under_load([session_client(sessions[m])] * clients, SECONDS) for m in models}
+        rows += rows_of(data, "C++ session in process", clients, taken)
+    for session in sessions.values():
         session.close()
     with Serve(CACHE / data) as server:
-        for model in ("scann", "scann_stock"):
-            for way, make, port in (
-                ("gRPC", grpc_client, server.grpc_port),
-                ("REST", rest_client, server.rest_port),
-            ):
-                for clients in CLIENTS:
+        for way, make, port in (
+            ("gRPC", grpc_client, server.grpc_port),
+            ("REST", rest_client, server.rest_port),
+        ):
+            for clients in CLIENTS:
+                taken = {}
+                for model in models:
                     asking = [make(port, model) for _ in range(clients)]
                     under_load(asking, 0.5)
-                    taken = under_load(asking, SECONDS)
-                    rows += rows_of(data, f"tfrecs serve by {way}", model, clients, taken)
+                    taken[model] = under_load(asking, SECONDS)
+                rows += rows_of(data, f"tfrecs serve by {way}", clients, taken)
+    elapsed, (machine_now, own_now) = time.perf_counter() - start, cpu_seconds()
+    others = (machine_now - machine - (own_now - own)) / (elapsed * (os.cpu_count() or 1))
+    rows.append(common.row(data, "during the run", "machine", "cpu_of_others", others))
     return rows
 
 
@@ -172,62 +176,13 @@ def soak(data: str, count: int = 200_000) -> list[Any]:
     ]
 
 
-def swaps(data: str, count: int = 20) -> list[Any]:
-    """Publishes versions while 8 clients ask by REST and gRPC; counts what failed."""
-    folder = CACHE / "swaps"
-    shutil.rmtree(folder, ignore_errors=True)
-    source = CACHE / data / "scann" / "1"
-    shutil.copytree(source, folder / "scann" / "1")
-    served = []
-    with Serve(folder) as server:
-        clients = [rest_client(server.rest_port, "scann") for _ in range(4)]
-        clients += [grpc_client(server.grpc_port, "scann") for _ in range(4)]
-        taken: list[np.ndarray] = []
-        failed: list[Exception] = []
-        stop = threading.Event()
+def faults(data: str) -> list[Any]:
+    """Swaps versions under load, and asks what is wrong."""
+    import serving_faults
 
-        def ask() -> None:
-            while not stop.is_set():
-                try:
-                    taken.append(under_load(clients, 1.0))
-                except Exception as error:
-                    failed.append(error)
-
-        thread = threading.Thread(target=ask)
-        thread.start()
-        for version in range(2, count + 2):
-            aside = folder / f".{version}"
-            shutil.copytree(source, aside)
-            aside.rename(folder / "scann" / str(version))
-            until = time.monotonic() + 60
-            while _served(server.rest_port) != version and time.monotonic() < until:
-                time.sleep(0.05)
-            served.append(_served(server.rest_port))
-            if version > 3:
-                shutil.rmtree(folder / "scann" / str(version - 2))
-        stop.set()
-        thread.join()
-        memory = server.resident_mb()
-    answered = np.concatenate(taken)
-    protocol = f"{count} new versions, 8 clients by REST and gRPC"
-    values = {
-        "swaps": (len(set(served)), ""),
-        "answered": (len(answered), ""),
-        "failed": (len(failed), ""),
-        "memory_at_the_end": (memory, "MB"),
-    }
-    return [
-        common.row(data, protocol, "tfrecs serve", metric, value, unit=unit)
-        for metric, (value, unit) in values.items()
-    ]
-
-
-def _served(port: int) -> int:
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
-    connection.request("GET", "/v1/models/scann")
-    states = json.loads(connection.getresponse().read())["model_version_status"]
-    connection.close()
-    return max(int(s["version"]) for s in states if s["state"] == "AVAILABLE")
+    source = CACHE / data / serving_faults.MODEL / "1"
+    rows = serving_faults.swaps(source, CACHE / "swaps", data)
+    return rows + serving_faults.fuzz(CACHE / data, data)
 
 
 def quantized(data: str) -> list[Any]:
@@ -264,7 +219,7 @@ def main() -> None:
     parts = {
         "load": lambda: load(given.data),
         "soak": lambda: soak(given.data, given.requests),
-        "faults": lambda: swaps(given.data),
+        "faults": lambda: faults(given.data),
         "quantized": lambda: quantized(given.data),
     }
     common.write("serving", parts[given.part](), seed=0, packages=PACKAGES, keep=True)

@@ -5,6 +5,8 @@ import http.client
 import os
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -43,6 +45,37 @@ class Serve:
     def __exit__(self, *error: object) -> None:
         self.process.terminate()
         self.process.wait(30)
+
+
+def under_load(clients: list[Callable[[int], None]], seconds: float) -> tuple[np.ndarray, float]:
+    """Asks from a thread a client; raises what failed.
+
+    Returns:
+        The seconds of every answer, and those from the first question to the last answer.
+    """
+    taken: list[list[float]] = [[] for _ in clients]
+    failures: list[BaseException] = []
+    begin = time.perf_counter()
+
+    def run(place: int) -> None:
+        user = place
+        try:
+            while (start := time.perf_counter()) < begin + seconds:
+                clients[place](user % USERS)
+                taken[place].append(time.perf_counter() - start)
+                user += 7
+        except Exception as error:
+            failures.append(error)
+
+    threads = [threading.Thread(target=run, args=(place,)) for place in range(len(clients))]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    if failures:
+        raise failures[0]
+    elapsed = time.perf_counter() - begin
+    return np.concatenate([np.array(values) for values in taken]), elapsed
 
 
 def rest_client(port: int, model: str) -> Callable[[int], None]:

@@ -167,15 +167,43 @@ def train(
         ValueError: If `folder` holds something else than a run, the labels are too large for the
             loss, or the loss does not stay finite.
     """
-    start = time.perf_counter()
     check_replaceable("folder", folder, "run.json")
+    run = fit(tables, split, folder, options, callbacks=callbacks)
+    run.save()
+    return run
+
+
+def fit(
+    tables: Tables,
+    split: Split,
+    folder: str | Path,
+    options: TrainingOptions,
+    *,
+    transform: FeatureTransform | None = None,
+    initial: Any = None,
+    callbacks: Callable[[int], list[keras.callbacks.Callback]] = lambda steps: [],
+) -> Run:
+    """Trains as `train` does, and returns the run unsaved.
+
+    Args:
+        tables: The data set.
+        split: Training and test events.
+        folder: Where `save` will put the run.
+        options: Model and training arguments.
+        transform: The adapted features; `None` adapts them to the training events.
+        initial: A compiled model to train further; `None` for a new one.
+        callbacks: Given the number of steps of an epoch, returns Keras callbacks.
+    """
+    start = time.perf_counter()
     chosen = recipe(options.model)
-    spec = chosen.features(tables.spec)
-    tables = with_labels_of(spec, tables)
-    transform = FeatureTransform(spec).adapt(tables.queries, tables.candidates, split.train)
-    training = Training(chosen.model, transform, split.train, tables, options, callbacks)
+    tables = chosen.prepare(tables, split)
+    if transform is None:
+        sources = (tables.queries, tables.candidates, split.train)
+        transform = FeatureTransform(chosen.features(tables.spec)).adapt(*sources)
+    tables = with_labels_of(transform.spec, tables)
+    training = Training(chosen.model, transform, split.train, tables, options, callbacks, initial)
     model, history = chosen.fit(training)
-    run = Run(
+    return Run(
         folder=Path(folder),
         dataset=tables.name,
         protocol=split.protocol,
@@ -187,8 +215,6 @@ def train(
         history=history,
         seconds=time.perf_counter() - start,
     )
-    run.save()
-    return run
 
 
 def with_labels_of(spec: FeatureSpec, tables: Tables) -> Tables:

@@ -12,31 +12,9 @@ from tfrecs.datasets import Tables
 from tfrecs.evaluation import Results, Split, plots
 from tfrecs.evaluation.results import LOWER_IS_BETTER, Table
 from tfrecs.features import FeatureTransform
-from tfrecs.recipes import Recipe, Training, TrainingOptions, recipe
+from tfrecs.recipes import Range, Recipe, Space, Training, TrainingOptions, recipe
 
 _RUNGS = (0.25, 0.5)  # shares of the epochs at which a trial may be broken off
-
-
-@dataclass(frozen=True)
-class Range:
-    """Numbers from `low` to `high`; `log` searches orders of magnitude alike."""
-
-    low: float
-    high: float
-    log: bool = True
-
-
-Space = Mapping[str, Range | tuple[Any, ...]]  # by name of an option or of a model's argument
-GENERAL: Space = {"learning_rate": Range(1e-3, 0.5), "embedding_dim": (16, 32, 64, 128)}
-SPACES: Mapping[str, Space] = {
-    "ials": {
-        "embedding_dim": (32, 64, 128),
-        "unobserved_weight": Range(0.003, 1.0),
-        "l2": Range(1e-3, 0.1),
-    },
-    "two_tower": {**GENERAL, "temperature": Range(0.05, 1.0)},
-    "matrix_factorization": {**GENERAL, "l2": Range(1e-3, 0.3)},
-}
 
 
 @dataclass(frozen=True)
@@ -143,11 +121,12 @@ def tune(
     optuna = _optuna()
     checks.positive("trials", trials)
     chosen = recipe(model)
-    space = dict(SPACES.get(chosen.name, GENERAL) if space is None else space)
+    space = dict(chosen.space if space is None else space)
     if not space:
         raise ValueError(checks.expected("space", "one name to search or more", space))
     inner_tables = replace(tables, events=split.train, positive=None)
     inner = chosen.task.split(inner_tables, protocol, seed)
+    tables = chosen.prepare(tables, inner)
     spec = chosen.features(tables.spec)
     transform = FeatureTransform(spec).adapt(tables.queries, tables.candidates, split.train)
     base = chosen.options(seed=seed, **options)

@@ -5,7 +5,7 @@ from typing import Any
 from tfrecs.components.artifacts import ExampleAnomalies, Examples, Model, Schema, TransformGraph
 from tfrecs.components.component import Component, Output
 from tfrecs.components.example_validator import require_blessed
-from tfrecs.components.tables import events_of, read_tables
+from tfrecs.components.tables import read_tables, split_of
 from tfrecs.features import FeatureTransform
 from tfrecs.features.expanding import expand_vocabulary
 from tfrecs.recipes import recipe
@@ -37,9 +37,10 @@ def transform(
         positive: See `tables.read_tables`.
     """
     require_blessed(anomalies)
-    tables, train, _ = read_tables(examples, schema, queries, candidates, positive)
+    tables, train, test = read_tables(examples, schema, queries, candidates, positive)
     chosen = recipe(model)
-    events = events_of(chosen.task, tables, train)
+    split = split_of(chosen.task, tables, train, test, "splits of ExampleGen")
+    tables, events = chosen.prepare(tables, split), split.train
     sources = (tables.queries, tables.candidates, events)
     if base_model is None:
         adapted = FeatureTransform(chosen.features(tables.spec)).adapt(*sources)

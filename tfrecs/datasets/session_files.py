@@ -9,7 +9,15 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from tfrecs.datasets.readers import read_bytes
-from tfrecs.datasets.sessions import Sessions, make_sessions, read_session_file, session_spec
+from tfrecs.datasets.sessions import (
+    Sessions,
+    gap_buckets,
+    make_sessions,
+    read_session_file,
+    session_lengths,
+    session_order,
+    session_spec,
+)
 from tfrecs.spec import Sequence
 
 _GLOBO_CONTEXTS = ("environment", "deviceGroup", "os", "country", "region", "referrer_type")
@@ -73,8 +81,8 @@ def globo(data_dir: str | Path) -> Sessions:
 
     `clicks.parquet`, see the columns in the code; the hour files 361 and later are the test.
     Contexts are sequences aligned with `history`: environment, device group, system, country,
-    region and referrer of a click as texts, `gap` the seconds since the click before, and `hour`
-    the hour of day (UTC).
+    region and referrer of a click as texts, `gap` the time since the click before as a bucket
+    (`gap_buckets`), and `hour` the hour of day (UTC). Clicks of a session are in order of time.
     """
     table = pq.read_table(Path(data_dir) / "clicks.parquet")
     time = np.asarray(table["click_timestamp"])
@@ -85,10 +93,13 @@ def globo(data_dir: str | Path) -> Sessions:
         "hour": pa.array((time // 3_600_000 % 24).astype(str)),
         **{n.lower(): table[f"click_{n}"].cast(pa.string()) for n in _GLOBO_CONTEXTS},
     }
-    names = ("hour", *(name.lower() for name in _GLOBO_CONTEXTS))
+    names = ("gap", "hour", *(name.lower() for name in _GLOBO_CONTEXTS))
     spec = session_spec(*(Sequence(f"history_{name}", "context") for name in names))
-    late = np.asarray(table["hour_file"]) >= GLOBO_TEST_FROM
-    events = pa.table(columns)
+    order = session_order(np.asarray(table["session_id"]), time)
+    events = pa.table(columns).take(pa.array(order))
+    gaps = gap_buckets(session_lengths(events), time[order] / 1000)
+    events = events.append_column("gap", gaps)
+    late = np.asarray(table["hour_file"])[order] >= GLOBO_TEST_FROM
     train, test = events.filter(pa.array(~late)), events.filter(pa.array(late))
     return make_sessions("globo-clicks", train, test, spec)
 

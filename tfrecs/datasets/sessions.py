@@ -156,12 +156,49 @@ def latest(sessions: Sessions, num_events: int) -> Sessions:
     return replace(cut, spec=sessions.spec)
 
 
-def session_lengths(events: pa.Table) -> np.ndarray:
+def session_lengths(events: pa.Table, name: str = "session_id") -> np.ndarray:
     """Returns how many events each session has, `(S,)`, of a table in order of sessions."""
-    ids = np.asarray(events["session_id"])
+    ids = np.asarray(events[name])
     firsts = np.flatnonzero(np.r_[True, ids[1:] != ids[:-1]]) if len(ids) else np.empty(0, int)
     lengths: np.ndarray = np.diff(np.r_[firsts, len(ids)])
     return lengths
+
+
+def session_order(ids: np.ndarray, times: np.ndarray) -> np.ndarray:
+    """Returns the order of events by their session's first time, and by time within it, `(N,)`.
+
+    Events of one session at equal times stay in row order.
+
+    Example:
+
+    >>> session_order(np.array([7, 7, 4]), np.array([9, 8, 1]))
+    array([2, 1, 0])
+    """
+    codes = np.unique(ids, return_inverse=True)[1]
+    firsts = np.full(codes.max(initial=-1) + 1, np.inf)
+    np.minimum.at(firsts, codes, times)
+    order: np.ndarray = np.lexsort((times, codes, firsts[codes]))  # stable
+    return order
+
+
+def gap_buckets(lengths: np.ndarray, seconds: np.ndarray) -> pa.Array:
+    """Returns how long before each event the one before was: `floor(log2(1 + s))`, as text.
+
+    The first event of a session is "first".
+
+    Args:
+        lengths: Events of each session, `(S,)`.
+        seconds: Times of all events, `(N,)`.
+
+    Example:
+
+    >>> gap_buckets(np.array([3, 1]), np.array([10, 10, 17, 90])).to_pylist()
+    ['first', '0', '3', 'first']
+    """
+    gaps = np.diff(seconds, prepend=seconds[:1])
+    buckets = np.floor(np.log2(1 + np.maximum(gaps, 0))).astype(np.int64).astype(str).astype(object)
+    buckets[np.cumsum(lengths) - lengths] = "first"
+    return pa.array(buckets, pa.string())
 
 
 def read_session_file(path: str | Path, unit: float = 1.0) -> pa.Table:
@@ -199,11 +236,7 @@ def _sorted(part: str, events: pa.Table) -> pa.Table:
             raise ValueError(checks.expected(part, expectation, events.column_names))
         if events[name].null_count:
             raise ValueError(checks.expected(part, f"without missing {name}", None))
-    ids, times = np.asarray(events["session_id"]), np.asarray(events["time"])
-    codes = np.unique(ids, return_inverse=True)[1]
-    firsts = np.full(codes.max(initial=-1) + 1, np.iinfo(np.int64).max)
-    np.minimum.at(firsts, codes, times)
-    order = np.lexsort((times, codes, firsts[codes]))  # stable: equal times stay in row order
+    order = session_order(np.asarray(events["session_id"]), np.asarray(events["time"]))
     if (np.diff(order) != 1).any():
         events = events.take(pa.array(order))
     return events.set_column(

@@ -4,6 +4,7 @@ from tfrecs.evaluation import splits as splits
 from tfrecs.evaluation.bootstrap import Estimate as Estimate
 from tfrecs.evaluation.breakdown import breakdown as breakdown
 from tfrecs.evaluation.clicks import click_quality as click_quality
+from tfrecs.evaluation.next_item import next_item_ranking as next_item_ranking
 from tfrecs.evaluation.predictor import ModelPredictor as ModelPredictor
 from tfrecs.evaluation.predictor import join_events as join_events
 from tfrecs.evaluation.protocols import full_ranking as full_ranking

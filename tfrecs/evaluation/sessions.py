@@ -10,7 +10,9 @@ import pyarrow.compute as pc
 from keras import ops
 
 from tfrecs import checks
+from tfrecs.evaluation.columns import codes, times_of
 from tfrecs.evaluation.scorers import VectorScorer, as_tensors, check_finite, graph
+from tfrecs.evaluation.splits import Split
 from tfrecs.spec import FeatureSpec, Sequence
 
 TIES = ("standard", "conservative", "median")
@@ -81,6 +83,39 @@ def next_items(
             )
         columns[feature.name] = values
     return NextItems(pa.table(columns), places[rows], rows)
+
+
+def by_session_start(events: pa.Table, spec: FeatureSpec, fraction: float = 0.1) -> Split:
+    """Holds out the sessions that began last, whole.
+
+    Args:
+        events: Table of events with the query id of `spec`, which tells sessions, and its time.
+        spec: Names the columns.
+        fraction: Share of the sessions for test, above 0 and below 1. Defaults to 0.1.
+
+    Raises:
+        ValueError: The fraction is out of range, there is no time, or fewer than two sessions.
+
+    Example:
+
+    >>> from tfrecs.spec import Categorical, Timestamp
+    >>> spec = FeatureSpec((Categorical("session", is_id=True), Timestamp("at", "time")))
+    >>> events = pa.table({"session": ["b", "a", "b"], "at": [2, 1, 3]})
+    >>> by_session_start(events, spec, 0.5).test.to_pylist()
+    [{'session': 'b', 'at': 2}, {'session': 'b', 'at': 3}]
+    """
+    if not 0 < fraction < 1:
+        raise ValueError(checks.expected("fraction", "above 0 and below 1", fraction))
+    sessions, times = codes(events, spec.query_id.name), times_of(events, spec)
+    first = np.full(sessions.max(initial=-1) + 1, np.inf)
+    np.minimum.at(first, sessions, times)
+    late = np.zeros(len(first), bool)
+    late[np.argsort(first, kind="stable")[len(first) - max(1, round(fraction * len(first))) :]] = (
+        True
+    )
+    chosen = pa.array(late[sessions])
+    protocol = f"by time, the last {100 * fraction:g} % of sessions"
+    return Split(events.filter(pc.invert(chosen)), events.filter(chosen), protocol)
 
 
 def next_item_ranks(

@@ -22,12 +22,12 @@ class ContextualGRU4Rec(Retriever):
 
     `h_t = GRU([e(i_t), c_t], (1 + R c_t) * h_{t-1}); s_j = (h_t * (1 + O d_t)) . w_j + b_j`
 
-    `c_t` joins the embedded contexts of an event: the spec's sequences of role context, aligned
-    with the history (an event's type, the gap since the one before as a bucket, the hour). `d_t`
-    joins those of the next event that are known when it is asked for: the spec's Categorical (and
-    binned Numeric) features of role context. Each of the three places can be switched off; without
-    any it is GRU4Rec with one layer. Contexts start with
-    next to no effect on state and output.
+    `c_t` joins the embedded contexts of an event: the spec's sequences beside the history, aligned
+    with it (an event's type, the hour, the gap since the one before as a bucket, which is
+    `datasets.gap_buckets`). `d_t` joins those of the next event that are known when it is asked
+    for: the spec's Categorical (and binned Numeric) features of role context. Each of the three
+    places can be switched off; without any it is GRU4Rec with one layer. Contexts start with next
+    to no effect on state and output.
 
     Trained as `GRU4Rec`, by session-parallel batches or pairs.
 
@@ -85,10 +85,11 @@ class ContextualGRU4Rec(Retriever):
             checks.positive(argument, value)
         self.candidate_name, self.history_name = spec.candidate_id.name, history_name(spec)
         self.modes, self.log_q, self.context_dim = tuple(modes), log_q, context_dim
+        self.lanes = lanes
         size, dtype = spec.candidate_id.size or 0, self.dtype_policy
         checks.positive(f"size of {self.candidate_name!r}", size)
         self.items = BiasedEmbedding(size, units, seed=seed, name="items", dtype=dtype)
-        past, coming = contexts(spec)
+        past, coming = contexts(spec, self.history_name)
         self.past = past if {"input", "recurrence"} & set(modes) else ()
         self.coming = coming if "output" in modes else ()
         self.tables = {
@@ -162,7 +163,7 @@ class ContextualGRU4Rec(Retriever):
         return layer
 
 
-def contexts(spec: FeatureSpec) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
+def contexts(spec: FeatureSpec, history: str) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
     """Returns the contexts of the events so far, and those of the event that is asked for.
 
     Raises:
@@ -175,5 +176,6 @@ def contexts(spec: FeatureSpec) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
             raise ValueError(
                 checks.expected(f"feature {feature.name!r}", "one with ids", feature, remedy)
             )
-    past = tuple(f for f in features if isinstance(f, Items))
+    beside = (*spec.by_role("query"), *features)
+    past = tuple(f for f in beside if isinstance(f, Items) and f.name != history)
     return past, tuple(f for f in features if not isinstance(f, Items))

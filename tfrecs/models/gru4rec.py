@@ -34,7 +34,7 @@ class GRU4Rec(Retriever):
         units: Width of each GRU layer. Defaults to (100,).
         embedding: What the input is: "constrained" (the rows `w` of the output), "separate" (a
             table of its own) or "one_hot" (so that a row is `W e`). Defaults to "constrained".
-        embedding_dim: Width of the table of "separate"; `None` for the first of `units`.
+        input_dim: Width of the table of "separate"; `None` for the first of `units`.
         dropout: Share of the state that is dropped in training. Defaults to 0.
         embedding_dropout: Share of the input that is dropped in training. Defaults to 0.
         log_q: How much of the log of an item's sampling probability is subtracted from its score in
@@ -70,7 +70,7 @@ class GRU4Rec(Retriever):
         units: Sequence[int] = (100,),
         *,
         embedding: Literal["constrained", "separate", "one_hot"] = "constrained",
-        embedding_dim: int | None = None,
+        input_dim: int | None = None,
         dropout: float = 0.0,
         embedding_dropout: float = 0.0,
         log_q: float = 0.0,
@@ -84,11 +84,11 @@ class GRU4Rec(Retriever):
         for width in units or [0]:
             checks.positive("units", width)
         self.candidate_name, self.history_name = spec.candidate_id.name, history_name(spec)
-        self.embedding, self.log_q = embedding, log_q
+        self.embedding, self.log_q, self.lanes = embedding, log_q, lanes
         size, dtype = spec.candidate_id.size or 0, self.dtype_policy
         checks.positive(f"size of {self.candidate_name!r}", size)
         self.items = BiasedEmbedding(size, units[-1], seed=seed, name="items", dtype=dtype)
-        widths = [embedding_dim or units[0], *units]
+        widths = [input_dim or units[0], *units]
         if embedding == "constrained":
             widths[0] = units[-1]
         elif embedding == "one_hot":

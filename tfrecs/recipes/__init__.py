@@ -3,7 +3,9 @@
 from tfrecs import checks
 from tfrecs.recipes.base import PROTOCOLS as PROTOCOLS
 from tfrecs.recipes.base import History as History
+from tfrecs.recipes.base import Range as Range
 from tfrecs.recipes.base import Recipe as Recipe
+from tfrecs.recipes.base import Space as Space
 from tfrecs.recipes.base import Task as Task
 from tfrecs.recipes.base import Trained as Trained
 from tfrecs.recipes.base import Training as Training
@@ -15,8 +17,12 @@ from tfrecs.recipes.pairs import NEXT_ITEM as NEXT_ITEM
 from tfrecs.recipes.pairs import TWO_TOWER
 from tfrecs.recipes.ratings import MATRIX_FACTORIZATION
 from tfrecs.recipes.ratings import RATING as RATING
+from tfrecs.recipes.sessions import SEQUENCE as SEQUENCE
+from tfrecs.recipes.sessions import SESSION as SESSION
+from tfrecs.recipes.sessions import SESSION_RECIPES
 
-RECIPES = {r.name: r for r in (TWO_TOWER, IALS_RECIPE, MATRIX_FACTORIZATION, *CLICK_RECIPES)}
+_ALL = (TWO_TOWER, IALS_RECIPE, MATRIX_FACTORIZATION, *SESSION_RECIPES, *CLICK_RECIPES)
+RECIPES = {r.name: r for r in _ALL}
 
 
 def recipe(model: str) -> Recipe:

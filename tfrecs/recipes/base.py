@@ -1,7 +1,7 @@
 """What a recipe is: how a model of the zoo is trained from tables, and how it is judged."""
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
@@ -12,12 +12,26 @@ import pyarrow as pa
 from tfrecs import checks
 from tfrecs.datasets import Tables
 from tfrecs.evaluation import Results, Split, splits
+from tfrecs.evaluation.sessions import by_session_start
 from tfrecs.features import FeatureTransform, from_arrays
 from tfrecs.models import RecModel
 from tfrecs.spec import FeatureSpec
 
 PROTOCOLS = ("auto", "leave-last-out", "time", "random")
 History = dict[str, list[float]]
+
+
+@dataclass(frozen=True)
+class Range:
+    """Numbers from `low` to `high`; `log` searches orders of magnitude alike."""
+
+    low: float
+    high: float
+    log: bool = True
+
+
+Space = Mapping[str, Range | tuple[Any, ...]]  # by name of an option or of a model's argument
+SPACE: Space = {"learning_rate": Range(1e-3, 0.5), "embedding_dim": (16, 32, 64, 128)}
 
 
 @dataclass(frozen=True)
@@ -142,6 +156,8 @@ class Task:
         events: Given the tables, the events that models of this task learn from.
         judge: Given what was trained, the k of the metrics and a seed, returns the leaderboard.
         ordered: Whether the last event of a user is what is predicted, where events carry times.
+        sessions: Whether the events of a query belong together: "time" and "random" then choose
+            whole queries, by their first event, and "auto" is "time" where events carry times.
         logits: Whether scores are logits, whose sigmoid is a probability.
     """
 
@@ -149,6 +165,7 @@ class Task:
     events: Callable[[Tables], pa.Table]
     judge: Callable[[Trained, tuple[int, ...], int], Results]
     ordered: bool = False
+    sessions: bool = False
     logits: bool = False
 
     def split(self, tables: Tables, protocol: str = "auto", seed: int = 0) -> Split:
@@ -157,18 +174,22 @@ class Task:
         Args:
             tables: The data set.
             protocol: "leave-last-out", "time" or "random"; "auto" is "leave-last-out" for an
-                ordered task where events carry times, else "random".
+                ordered task where events carry times, "time" for one of sessions, else "random".
             seed: Of the random split. Defaults to 0.
         """
         checks.one_of("protocol", protocol, PROTOCOLS)
         events = self.events(tables)
         if protocol == "auto":
-            timed = tables.spec.by_role("time") and self.ordered
-            protocol = "leave-last-out" if timed else "random"
+            last = "time" if self.sessions else "leave-last-out"
+            timed = tables.spec.by_role("time") and (self.ordered or self.sessions)
+            protocol = last if timed else "random"
         if protocol == "leave-last-out":
             return splits.leave_last_out(events, tables.spec)
         if protocol == "time":
-            return splits.by_time(events, tables.spec, fraction=0.1)
+            by_time = by_session_start if self.sessions else splits.by_time
+            return by_time(events, tables.spec, fraction=0.1)
+        if self.sessions:
+            return splits.by_user(events, tables.spec, fraction=0.1, seed=seed)
         return splits.random(events, fraction=0.1, seed=seed)
 
 
@@ -183,6 +204,9 @@ class Recipe:
             label where there is one.
         fit: Compiles and trains; returns the model and the history of its losses.
         defaults: Values of `TrainingOptions` other than its own defaults.
+        space: What `tfrecs tune` searches, by name of an option or of an argument of the model.
+        prepare: Given the tables and their split, the tables that `features` and `fit` are given:
+            what can be known of a query or candidate from training events. Defaults to no change.
     """
 
     model: type[RecModel]
@@ -190,6 +214,8 @@ class Recipe:
     features: Callable[[FeatureSpec], FeatureSpec]
     fit: Callable[[Training], tuple[RecModel, History]]
     defaults: dict[str, Any] = field(default_factory=dict)
+    space: Space = field(default_factory=lambda: SPACE)
+    prepare: Callable[[Tables, Split], Tables] = lambda tables, split: tables
 
     @property
     def name(self) -> str:

@@ -266,3 +266,8 @@ def test_a_number_that_does_not_fit_is_refused():
 def test_an_empty_table_is_refused():
     with pytest.raises(ValueError, match="`table` must be of one row or more"):
         from_arrow(pa.table({"c": pa.array([], pa.int64())}), 1)
+
+
+def test_no_thread_of_autotuning_keeps_the_end_of_a_fit_waiting(numbers):
+    options = from_arrays(numbers, 300).repeat().prefetch(3).options()
+    assert options.autotune.enabled is False

@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from tfrecs import checks
 from tfrecs.features import arrow
-from tfrecs.features.order import Epoch, each_epoch, num_batches, shuffled
+from tfrecs.features.order import Epoch, each_epoch, num_batches, read_ahead, shuffled
 from tfrecs.spec import FeatureSpec
 
 
@@ -147,7 +147,7 @@ def _gathered(
         dataset = tf.data.Dataset.range(count).map(
             lambda number: batch(places_of(number)), num_parallel_calls=tf.data.AUTOTUNE
         )
-        return dataset.prefetch(tf.data.AUTOTUNE)
+        return read_ahead(dataset)
 
     def numbers(seeds: tf.Tensor) -> tf.data.Dataset:
         return tf.data.Dataset.range(count).map(lambda number: (number, seeds))
@@ -157,4 +157,4 @@ def _gathered(
         lambda number, seeds: batch(shuffled(places_of(number), seeds, num_rows)),
         num_parallel_calls=tf.data.AUTOTUNE,
     )
-    return dataset.prefetch(tf.data.AUTOTUNE)
+    return read_ahead(dataset)

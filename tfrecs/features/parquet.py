@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import tensorflow as tf
 
 from tfrecs.features import arrow
-from tfrecs.features.order import Epoch, each_epoch, num_batches, shuffled
+from tfrecs.features.order import Epoch, each_epoch, num_batches, read_ahead, shuffled
 from tfrecs.features.paths import found_paths
 from tfrecs.spec import FeatureSpec
 
@@ -93,7 +93,7 @@ def from_parquet(
         batch_size, drop_remainder
     )
     counted = batches.apply(tf.data.experimental.assert_cardinality(count))
-    return counted.prefetch(tf.data.AUTOTUNE)
+    return read_ahead(counted)
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfrecs import checks
-from tfrecs.features.order import Epoch, each_epoch
+from tfrecs.features.order import Epoch, each_epoch, read_ahead
 from tfrecs.spec import NUM_RESERVED_IDS, PADDING_ID
 
 
@@ -112,4 +112,4 @@ def from_sequences(
         )
 
     dataset = each_epoch(batches, seed, epoch)
-    return dataset.apply(tf.data.experimental.assert_cardinality(num_batches)).prefetch(4)
+    return read_ahead(dataset.apply(tf.data.experimental.assert_cardinality(num_batches)), 4)

@@ -8,7 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfrecs import checks
-from tfrecs.features.order import Epoch, each_epoch
+from tfrecs.features.order import Epoch, each_epoch, read_ahead
 from tfrecs.spec import PADDING_ID
 
 _CELLS = 1 << 19  # negatives drawn at once
@@ -114,7 +114,7 @@ def from_sessions(
 
     dataset = each_epoch(blocks, seed, epoch).unbatch()
     size = len(places)
-    return dataset.apply(tf.data.experimental.assert_cardinality(size)).prefetch(64)
+    return read_ahead(dataset.apply(tf.data.experimental.assert_cardinality(size)), 64)
 
 
 def lane_plan(lengths: np.ndarray, lanes: int, num_steps: int = 1) -> np.ndarray:

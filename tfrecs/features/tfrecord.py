@@ -13,7 +13,7 @@ from tfrecs import checks
 from tfrecs.features import arrow
 from tfrecs.features.frames import check_whole
 from tfrecs.features.graph import parsing_spec
-from tfrecs.features.order import Epoch, each_epoch, shuffled
+from tfrecs.features.order import Epoch, each_epoch, read_ahead, shuffled
 from tfrecs.features.paths import found_paths
 from tfrecs.files import written_aside
 from tfrecs.spec import Cross, FeatureSpec
@@ -172,8 +172,7 @@ def from_tfrecord(
     else:
         records = tf.data.TFRecordDataset(names, buffer_size=_BUFFER)
         batches = records.batch(batch_size, drop_remainder)
-    parsed = batches.map(parse, num_parallel_calls=tf.data.AUTOTUNE)
-    return parsed.prefetch(tf.data.AUTOTUNE)
+    return read_ahead(batches.map(parse, num_parallel_calls=tf.data.AUTOTUNE))
 
 
 def _mixed(names: list[str], seeds: tf.Tensor) -> tf.data.Dataset:

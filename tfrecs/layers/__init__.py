@@ -7,6 +7,7 @@ from tfrecs.layers.embedding import id_embedding as id_embedding
 from tfrecs.layers.embedding_bag import EmbeddingBag as EmbeddingBag
 from tfrecs.layers.embedding_bag import FieldRows as FieldRows
 from tfrecs.layers.fold_in import fold_in as fold_in
+from tfrecs.layers.history import history_vectors as history_vectors
 from tfrecs.layers.interactions import inner_products as inner_products
 from tfrecs.layers.interactions import outer_product as outer_product
 from tfrecs.layers.interactions import pairwise_sum as pairwise_sum

@@ -44,6 +44,13 @@ def test_an_argument_that_the_model_has_not_names_the_nearest():
         recipes.recipe("two_tower").options(arguments={"temprature": 1})
 
 
+def test_what_is_searched_are_options_or_arguments_of_the_model():
+    for recipe in recipes.RECIPES.values():
+        assert recipe.space
+        others = set(recipe.space) - set(recipes.TrainingOptions.__dataclass_fields__)
+        assert set(recipe.options(arguments=dict.fromkeys(others)).arguments) == others
+
+
 @pytest.mark.parametrize("name", ["embedding_dim", "epochs", "batch_size", "learning_rate"])
 def test_options_are_positive(name):
     with pytest.raises(ValueError, match=f"`{name}` must be greater than 0. Received: 0"):

@@ -9,7 +9,7 @@ from tfrecs.datasets import Tables
 from tfrecs.evaluation import ModelRecommender, Results, full_ranking
 from tfrecs.features import log_q
 from tfrecs.models import TwoTower
-from tfrecs.recipes.base import History, Recipe, Task, Trained, Training
+from tfrecs.recipes.base import SPACE, History, Range, Recipe, Task, Trained, Training
 from tfrecs.spec import FeatureSpec
 
 _EASE_CANDIDATES = 5_000  # its time grows with their third power: 4 seconds at 5,000
@@ -81,4 +81,4 @@ def fit(training: Training) -> tuple[TwoTower, History]:
     return model, history
 
 
-TWO_TOWER = Recipe(TwoTower, NEXT_ITEM, ids, fit)
+TWO_TOWER = Recipe(TwoTower, NEXT_ITEM, ids, fit, space={**SPACE, "temperature": Range(0.05, 1.0)})

@@ -8,7 +8,7 @@ from tfrecs import optimizers
 from tfrecs.datasets import Tables
 from tfrecs.evaluation import ModelPredictor, Results, rating_errors
 from tfrecs.models import MatrixFactorization
-from tfrecs.recipes.base import History, Recipe, Task, Trained, Training
+from tfrecs.recipes.base import SPACE, History, Range, Recipe, Task, Trained, Training
 from tfrecs.spec import FeatureSpec
 
 _LARGEST = 1e15  # a batch of such labels, squared and summed, stays below float32's 3e38
@@ -85,4 +85,5 @@ MATRIX_FACTORIZATION = Recipe(
     ids_and_label,
     fit,
     {"batch_size": 1024, "learning_rate": 4e-3},
+    {**SPACE, "l2": Range(1e-3, 0.3)},
 )

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -16,13 +16,22 @@ NCF = "NCF leave-one-out, 99 given negatives, ties against"
 
 @dataclass(frozen=True)
 class Problem:
-    """Training and test events as matrices, and the test's given negatives where there are."""
+    """Training and test events as matrices, and the test's given negatives where there are.
+
+    `users` keeps the main metric of every user, by model, for paired differences.
+    """
 
     data: str
     protocol: str
     train: scipy.sparse.csr_matrix
     test: scipy.sparse.csr_matrix
     given: np.ndarray | None = None
+    users: dict[str, np.ndarray] = field(default_factory=dict)
+
+    @property
+    def main(self) -> str:
+        """The main metric."""
+        return "ndcg@100" if self.given is None else "ndcg@10"
 
 
 def data(*parts: str) -> Path:
@@ -111,10 +120,33 @@ def metrics(problem: Problem, score: Score) -> dict[str, np.ndarray]:
 
 def judged(problem: Problem, model: str, score: Score, **seconds: float) -> list[dict[str, Any]]:
     """Returns the rows of a model: metrics with standard errors, and times."""
-    rows = []
-    for name, values in metrics(problem, score).items():
+    rows, found = [], metrics(problem, score)
+    problem.users[model] = found[problem.main]
+    for name, values in found.items():
         stderr = float(np.std(values) / np.sqrt(len(values)))
         rows.append(row(problem.data, problem.protocol, model, name, values.mean(), stderr=stderr))
     for name, value in seconds.items():
         rows.append(row(problem.data, problem.protocol, model, name, value, unit="s"))
+    return rows
+
+
+def differences(problem: Problem, reference: str, ours: tuple[str, ...]) -> list[dict[str, Any]]:
+    """Returns each of our models' mean difference to a reference, of the same users.
+
+    With the ends of the 95 % interval, by a bootstrap over users.
+    """
+    from tfrecs.evaluation.bootstrap import Estimate, resample_means
+
+    rows = []
+    of = [name for name in problem.users if name.startswith(reference)]
+    for model in problem.users:
+        if not of or not model.startswith(ours):
+            continue
+        values = (problem.users[model] - problem.users[of[0]])[:, None]
+        found = Estimate.of(values.mean(), resample_means(values, 2000)[:, 0])
+        metric = f"{problem.main} less {reference}'s"
+        ends = {"": found.value, ", low end": found.low, ", high end": found.high}
+        for end, value in ends.items():
+            rows.append(row(problem.data, problem.protocol, model, metric + end, value))
+        rows[-3]["stderr"] = found.stderr
     return rows

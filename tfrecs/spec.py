@@ -155,6 +155,16 @@ class FeatureSpec:
         return FeatureSpec(tuple(new.get(f.name, f) for f in self.features))
 
     @property
+    def ids(self) -> "dict[Role, Categorical]":
+        """The features that identify a query and a candidate, by role; either may be missing."""
+        roles: tuple[Role, ...] = ("query", "candidate")
+        return {
+            role: self._id(role)
+            for role in roles
+            if any(getattr(feature, "is_id", False) for feature in self.by_role(role))
+        }
+
+    @property
     def query_id(self) -> Categorical:
         """The feature that identifies a query: a user, a session."""
         return self._id("query")

@@ -212,3 +212,35 @@ def test_ids_of_two_types_are_refused():
 def test_a_rule_for_positives_must_be_an_expression():
     with pytest.raises(TypeError, match="`positive` must be an Arrow expression"):
         world(positive="rating >= 4")
+
+
+def impressions(**arguments):
+    """What is known of impressions without users and items."""
+    events = pa.table({"clicked": [1, 0, 1], "slot": ["top", "side", None], "price": [1.0, 2.0, 3]})
+    spec = FeatureSpec(
+        (Numeric("clicked", "label"), Categorical("slot", "context"), Numeric("price", "candidate"))
+    )
+    parts = {"queries": None, "candidates": None, **arguments}
+    return Tables("impressions", events, spec=spec, **parts)
+
+
+def test_events_may_have_neither_user_nor_item():
+    tables = impressions()
+    assert (tables.queries.num_columns, tables.candidates.num_rows) == (0, 0)
+    summary = tables.describe()
+    assert summary == {"events": 3, "events columns": "clicked, slot, price"}
+
+
+def test_events_may_have_a_user_and_no_item():
+    spec = FeatureSpec((Categorical("user_id", "query", is_id=True), Numeric("rating", "label")))
+    tables = world(spec=spec, candidates=pa.table({}), queries={"country": None})
+    summary = tables.describe()
+    assert (summary["users"], summary["events"]) == (2, 3)
+    assert "items" not in summary
+    assert "density" not in summary
+
+
+def test_a_table_of_items_needs_their_id():
+    items = pa.table({"item_id": ["x"]})
+    with pytest.raises(ValueError, match=r"`candidates` must be `None`, .* no candidate id.*Add"):
+        impressions(candidates=items)

@@ -5,8 +5,10 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from tfrecs.datasets import Tables
 from tfrecs.evaluation import click_quality, plots, splits, summarize, write_report
 from tfrecs.metrics import calibration_curve
+from tfrecs.spec import Categorical, FeatureSpec, Numeric
 
 SCORES = [2.0, -1.0, 0.5, -0.5]
 
@@ -90,3 +92,17 @@ def test_the_calibration_plot_names_its_models():
     svg = plots.calibration({"deepfm": calibration_curve([0, 1, 1], [-1.0, 0.0, 2.0], 3)})
     assert svg.startswith("<svg")
     assert "deepfm" in svg
+
+
+def test_events_without_users_stand_for_themselves(split, tmp_path):
+    events = split.train.drop_columns(["user", "item"]).append_column("slot", [list("abab")])
+    spec = FeatureSpec((Categorical("slot", "context"), Numeric("click", "label")))
+    tables = Tables("impressions", events, None, None, spec)
+    results = click_quality({"hand": says(SCORES)}, split, tables, num_bootstrap=0)
+    assert results["hand", "auc"] == pytest.approx(3 / 4)
+    assert "gauc" not in results.metrics
+    assert results.setting.counted == "4 test events"
+    assert "4 test events" in str(results)
+    summary = summarize(tables, split)
+    page = write_report(tmp_path / "r.html", title="Clicks", summary=summary, results=results)
+    assert "long tail" not in page.read_text()

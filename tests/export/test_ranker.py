@@ -15,7 +15,7 @@ ROWS = pa.table(
         "user_id": [f"u{i % 7}" for i in range(50)],
         "item_id": [f"i{i % 11}" for i in range(50)],
         "tags": [[f"t{j}" for j in range(i % 3)] for i in range(50)],
-        "age": [None if i % 9 == 0 else float(i) for i in range(50)],
+        "age": [None if i % 9 == 0 else float(i - 2) for i in range(50)],  # -1 is a number
         "unread": ["x"] * 50,
     }
 )

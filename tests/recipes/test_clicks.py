@@ -80,3 +80,9 @@ def test_events_of_one_kind_teach_nothing(tables):
     positive = dataclasses.replace(tables, events=tables.positives)
     with pytest.raises(ValueError, match=r"events of both kinds.* all of them positive"):
         clicks.clicks(positive)
+
+
+def test_without_items_all_is_known_of_the_event(tables):
+    spec = datasets.criteo_spec()
+    assert clicks.features(spec).names == tuple(name for name in spec.names if name != "label")
+    assert "timestamp" not in clicks.features(tables.spec)

@@ -10,8 +10,9 @@ import pyarrow.compute as pc
 
 from tfrecs import checks
 from tfrecs.datasets import columns
-from tfrecs.spec import Cross, Feature, FeatureSpec, Timestamp
+from tfrecs.spec import Cross, Feature, FeatureSpec, Role, Timestamp
 
+_TABLES: dict[Role, str] = {"query": "queries", "candidate": "candidates"}
 _SECONDS = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}  # units of a timestamp per second
 
 
@@ -21,15 +22,17 @@ class Tables:
 
     A missing value is null, or "" in text and -1 in integer ids. Ids, labels, weights and times
     are never missing, numbers are finite, and every id of `events` has its row in `queries` and
-    `candidates`; rows there may have no events.
+    `candidates`; rows there may have no events. Where `spec` has no id of a query (a candidate),
+    as for Criteo's impressions, there is no such table: all that is known is in `events`.
 
     Args:
         name: What reports call the data set.
         events: One row an event, with the query id and the candidate id of `spec`, and its
             context, label, weight and time.
-        queries: One row a query (a user), with a distinct query id.
+        queries: One row a query (a user), with a distinct query id; `None`, read as a table
+            without columns, where the spec has no query id.
         candidates: One row a candidate (an item), with a distinct candidate id; `title`, where
-            there is one, is what people read.
+            there is one, is what people read. `None` likewise.
         spec: The features. Those of role query are columns of `queries` (or of `events`), those
             of role candidate of `candidates` (or of `events`), the others of `events`.
         truth: What is known of a generated world and hidden from models; `None` for real data.
@@ -38,8 +41,8 @@ class Tables:
 
     Raises:
         ValueError: A table is empty; a column is missing or of another type than its feature; an
-            id is missing, repeated, or in `events` alone; a number is not finite. The message
-            names the table, the column and the row.
+            id is missing, repeated, or in `events` alone; a number is not finite; a table is given
+            for which the spec has no id. The message names the table, the column and the row.
 
     Example:
 
@@ -69,15 +72,18 @@ class Tables:
     positive: Any = None
 
     def __post_init__(self) -> None:
-        for table in ("events", "queries", "candidates"):
+        _check_table("events", self.events)
+        ids = {_TABLES[role]: feature.name for role, feature in self.spec.ids.items()}
+        for table in _TABLES.values():
+            if table not in ids:
+                self._check_absent(table)
+                continue
             _check_table(table, getattr(self, table))
-        query_id, candidate_id = self.spec.query_id.name, self.spec.candidate_id.name
-        for table, name in (("queries", query_id), ("candidates", candidate_id)):
-            columns.check_present(table, getattr(self, table), name)
-            columns.check_present("events", self.events, name)
+            columns.check_present(table, getattr(self, table), ids[table])
+            columns.check_present("events", self.events, ids[table])
         for feature in self.spec:
             self._check_feature(feature)
-        for table, name in (("queries", query_id), ("candidates", candidate_id)):
+        for table, name in ids.items():
             known = getattr(self, table)
             columns.check_distinct(table, known[name], name)
             columns.check_known(self.events[name], known[name], name, table)
@@ -85,11 +91,21 @@ class Tables:
             expectation = "an Arrow expression such as pc.field('rating') >= 4, or None"
             raise TypeError(checks.expected("positive", expectation, self.positive))
 
+    def _check_absent(self, table: str) -> None:
+        """Makes a table that the spec has no id for one without columns."""
+        given = getattr(self, table)
+        if given is not None and given.num_columns:
+            role = next(role for role, name in _TABLES.items() if name == table)
+            remedy = f"Add Categorical('{role}_id', {role!r}, is_id=True) to the spec."
+            expectation = f"`None`, since the spec has no {role} id"
+            raise ValueError(checks.expected(table, expectation, given.column_names, remedy))
+        object.__setattr__(self, table, pa.table({}))
+
     def _check_feature(self, feature: Feature) -> None:
         """Checks the columns of one feature, in every table that has it."""
         if isinstance(feature, Cross):
             return
-        own = {"query": "queries", "candidate": "candidates"}.get(feature.role, "events")
+        own = _TABLES[feature.role] if feature.role in self.spec.ids else "events"
         places = [own] if own == "events" else [own, "events"]
         found = [p for p in places if feature.name in getattr(self, p).column_names]
         if not found:
@@ -109,26 +125,29 @@ class Tables:
         """Summarises the data set in plain values, to be printed line by line.
 
         Returns:
-            users, items, events, positives, density, events per user and item, time range, columns.
+            users, items, events, positives, density, events per user and item, time range, columns;
+            without what needs an id that is not there.
         """
-        query_id, candidate_id = self.spec.query_id.name, self.spec.candidate_id.name
+        ids = self.spec.ids
+        known = {"query": ("user", self.queries), "candidate": ("item", self.candidates)}
         num_events, num_positives = self.events.num_rows, self.positives.num_rows
-        cells = self.queries.num_rows * self.candidates.num_rows
         summary: dict[str, int | str] = {
-            "users": self.queries.num_rows,
-            "items": self.candidates.num_rows,
-            "events": num_events,
-            "density": f"{100 * num_events / cells:.3g} %",
+            f"{known[role][0]}s": known[role][1].num_rows for role in ids
         }
+        summary["events"] = num_events
+        if len(ids) == 2:
+            cells = self.queries.num_rows * self.candidates.num_rows
+            summary["density"] = f"{100 * num_events / cells:.3g} %"
         if self.positive is not None:
             share = 100 * num_positives / num_events
             summary["positives"] = f"{num_positives:,} ({share:.3g} %): {self.positive}"
-        summary["events per user"] = _spread(self.events[query_id], self.queries.num_rows)
-        summary["events per item"] = _spread(self.events[candidate_id], self.candidates.num_rows)
+        for role, feature in ids.items():
+            name, table = known[role]
+            summary[f"events per {name}"] = _spread(self.events[feature.name], table.num_rows)
         for feature in self.spec.by_role("time"):
             if isinstance(feature, Timestamp):
                 summary["time"] = _time_range(self.events[feature.name], feature.unit)
-        for table in ("events", "queries", "candidates"):
+        for table in ("events", *(_TABLES[role] for role in ids)):
             summary[f"{table} columns"] = ", ".join(getattr(self, table).column_names)
         return summary
 

@@ -37,7 +37,8 @@ def click_quality(
     AUC and log loss are over all events; "gauc" is the mean AUC within a user's events, weighted
     by their number; "normalized_entropy" the log loss over that of the mean rate; "calibration"
     predicted clicks over observed ones. Intervals are 95 % by bootstrap over users, each with all
-    its events. The rate of the training events, the same for all, is added as "mean rate".
+    its events. The rate of the training events, the same for all, is added as "mean rate". Where
+    the spec has no user id, each event stands for itself, and there is no "gauc".
 
     Args:
         predictors: By name, whatever has `predict(events) -> (N,)`, logits, as `ModelPredictor` of
@@ -63,13 +64,15 @@ def click_quality(
     rate = np.clip(_clicks(split.train, label).mean(), 1e-6, 1 - 1e-6)
     scores = {FLOOR: np.full(len(clicks), np.log(rate / (1 - rate)))}
     scores |= {name: _predict(name, p, split.test) for name, p in predictors.items()}
-    users = codes(split.test, tables.spec.query_id.name)
+    grouped = "query" in tables.spec.ids
+    users = codes(split.test, tables.spec.query_id.name) if grouped else np.arange(len(clicks))
+    chosen = {name: METRICS[name] for name in METRICS if grouped or name != "gauc"}
     resampled = {
-        name: _resample(clicks, s, users, num_bootstrap, seed) for name, s in scores.items()
+        name: _resample(chosen, clicks, s, users, num_bootstrap, seed) for name, s in scores.items()
     }
     estimates = {}
     for name, found in scores.items():
-        values = _measure(clicks, found, users)
+        values = _measure(chosen, clicks, found, users)
         estimates[name] = {
             metric: Estimate.of(value, resampled[name][:, i])
             for i, (metric, value) in enumerate(values.items())
@@ -82,7 +85,7 @@ def click_quality(
         int(users.max()) + 1,
         tables.candidates.num_rows,
     )
-    differences = paired_differences(estimates, resampled, reference, tuple(METRICS))
+    differences = paired_differences(estimates, resampled, reference, tuple(chosen))
     curves = {name: metrics.calibration_curve(clicks, scores[name]).tolist() for name in predictors}
     return Results(setting, estimates, kinds, reference, differences, calibration=curves)
 
@@ -100,28 +103,38 @@ def _clicks(events: pa.Table, label: str) -> np.ndarray:
     return clicks
 
 
-def _measure(clicks: np.ndarray, scores: np.ndarray, users: np.ndarray) -> dict[str, float]:
+def _measure(
+    chosen: Mapping[str, Callable[..., float]],
+    clicks: np.ndarray,
+    scores: np.ndarray,
+    users: np.ndarray,
+) -> dict[str, float]:
     return {
         name: function(clicks, scores, users) if name == "gauc" else function(clicks, scores)
-        for name, function in METRICS.items()
+        for name, function in chosen.items()
     }
 
 
 def _resample(
-    clicks: np.ndarray, scores: np.ndarray, users: np.ndarray, num_bootstrap: int, seed: int
+    chosen: Mapping[str, Callable[..., float]],
+    clicks: np.ndarray,
+    scores: np.ndarray,
+    users: np.ndarray,
+    num_bootstrap: int,
+    seed: int,
 ) -> np.ndarray:
     """Returns the metrics of users drawn with replacement, `(R, M)`; the same users for a seed."""
     rng = np.random.default_rng(seed)
     order = np.argsort(users, kind="stable")
     starts = np.append(np.searchsorted(users[order], np.arange(users.max() + 1)), len(users))
-    rows = np.full((num_bootstrap, len(METRICS)), np.nan)
+    rows = np.full((num_bootstrap, len(chosen)), np.nan)
     for number in range(num_bootstrap):
         drawn = rng.integers(0, len(starts) - 1, len(starts) - 1)
         lengths = starts[drawn + 1] - starts[drawn]
         within = np.arange(lengths.sum()) - np.repeat(np.cumsum(lengths) - lengths, lengths)
         picked = order[np.repeat(starts[drawn], lengths) + within]
         group = np.repeat(np.arange(len(drawn)), lengths)  # a user drawn twice is two users
-        rows[number] = list(_measure(clicks[picked], scores[picked], group).values())
+        rows[number] = list(_measure(chosen, clicks[picked], scores[picked], group).values())
     return rows
 
 

@@ -8,24 +8,23 @@ from keras import ops
 
 from tfrecs import checks
 from tfrecs.evaluation.scorers import as_tensors, check_finite, graph
-from tfrecs.evaluation.truth import pair_positions
+from tfrecs.evaluation.truth import candidate_positions, query_positions
 
 
 def join_events(events: pa.Table, tables: Any) -> pa.Table:
     """Gives every event what is known of its query and its candidate.
 
     Args:
-        events: Events with the two ids.
+        events: Events with the ids of the spec.
         tables: Has `queries`, `candidates` and `spec`.
 
     Returns:
         `events` with the columns of the spec that it lacks; null where an id is unknown.
     """
-    users, items = pair_positions(events, tables)
-    for table, rows, role in (
-        (tables.queries, users, "query"),
-        (tables.candidates, items, "candidate"),
-    ):
+    for role in tables.spec.ids:
+        query = role == "query"
+        table = tables.queries if query else tables.candidates
+        rows = (query_positions if query else candidate_positions)(events, tables)
         at = pa.array(rows, mask=rows < 0)
         for feature in tables.spec.by_role(role):
             if feature.name in table.column_names and feature.name not in events.column_names:

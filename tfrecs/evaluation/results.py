@@ -19,8 +19,8 @@ class Setting:
     Args:
         data: Name of the data set.
         protocol: Split, candidates ranked, what was masked, ties: one line.
-        num_users: Users (test events, where each is ranked apart) evaluated.
-        num_candidates: Candidates ranked for each.
+        num_users: Users (test events, where each is judged apart) evaluated.
+        num_candidates: Candidates ranked for each; 0 where none are ranked.
         left_out: Test events left out, by reason.
     """
 
@@ -29,6 +29,13 @@ class Setting:
     num_users: int
     num_candidates: int
     left_out: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def counted(self) -> str:
+        """Users and candidates in words."""
+        if not self.num_candidates:
+            return f"{self.num_users:,} test events"
+        return f"{self.num_users:,} users, {self.num_candidates:,} candidates"
 
 
 class Table(NamedTuple):
@@ -59,6 +66,7 @@ class Results:
         differences: Paired differences to the reference, by recommender and metric.
         exposure: By recommender, the share of its recommendations that go to each tenth of the
             catalogue, the most popular tenth first; "test" is what users took.
+        groups: The main metrics by the activity of "users" and the popularity of "items".
         calibration: By model of clicks, predicted and observed rate of each bin.
         warnings: What a reader should know before believing a number.
         seconds: Time each recommender took.
@@ -70,6 +78,7 @@ class Results:
     reference: str | None = None
     differences: Scores = field(default_factory=dict)
     exposure: Mapping[str, Sequence[float]] = field(default_factory=dict)
+    groups: Mapping[str, Table] = field(default_factory=dict)
     calibration: Mapping[str, Sequence[Sequence[float]]] = field(default_factory=dict)
     warnings: Sequence[str] = ()
     seconds: Mapping[str, float] = field(default_factory=dict)
@@ -131,7 +140,7 @@ class Results:
         >>> Results(setting, {}, {}).remarks()
         ['random 10 %', '2 users, 9 candidates; test events left out: 1 item unknown']
         """
-        counted = f"{self.setting.num_users:,} users, {self.setting.num_candidates:,} candidates"
+        counted = self.setting.counted
         if self.setting.left_out:
             reasons = (f"{count:,} {reason}" for reason, count in self.setting.left_out.items())
             counted += f"; test events left out: {', '.join(reasons)}"
@@ -190,6 +199,11 @@ class Results:
             reference=self.reference if same else None,
             differences={**self.differences, **other.differences} if same else {},
             exposure={**self.exposure, **other.exposure},
+            groups={
+                name: Table(table.columns, [*table.rows, *other.groups[name].rows[1:]])
+                for name, table in self.groups.items()
+                if name in other.groups
+            },
             warnings=[*self.warnings, *other.warnings],
             seconds={**self.seconds, **other.seconds},
         )
@@ -212,6 +226,8 @@ class Results:
                 name: {metric: Estimate(**estimate) for metric, estimate in scores.items()}
                 for name, scores in fields[part].items()
             }
+        groups = fields.get("groups", {})  # runs of before have none
+        fields["groups"] = {name: Table(*table) for name, table in groups.items()}
         return cls(**fields)
 
     @classmethod

@@ -8,7 +8,12 @@ import numpy as np
 
 from tfrecs import checks
 from tfrecs.evaluation.splits import Split
-from tfrecs.evaluation.truth import find_truth, pair_positions, query_positions
+from tfrecs.evaluation.truth import (
+    candidate_positions,
+    find_truth,
+    pair_positions,
+    query_positions,
+)
 
 
 @dataclass(frozen=True)
@@ -17,8 +22,8 @@ class Summary:
 
     Args:
         facts: Plain values, to be printed line by line.
-        user_events: Training events of each user who has any, int64.
-        item_events: Training events of each item, int64 `(C,)`.
+        user_events: Training events of each user who has any, int64; empty without user ids.
+        item_events: Training events of each item, int64 `(C,)`; empty without item ids.
     """
 
     facts: Mapping[str, int | str]
@@ -52,16 +57,23 @@ def summarize(tables: Any, split: Split) -> Summary:
         tables: A data set.
         split: Its training and test events.
     """
-    users, items = pair_positions(split.train, tables)
-    user_events = np.bincount(users[users >= 0], minlength=tables.queries.num_rows)
-    item_events = np.bincount(items[items >= 0], minlength=tables.candidates.num_rows)
+    sides = {
+        "query": (query_positions, tables.queries),
+        "candidate": (candidate_positions, tables.candidates),
+    }
+    counts = dict.fromkeys(sides, np.zeros(0, np.int64))
+    for role in tables.spec.ids:
+        find, table = sides[role]
+        rows = find(split.train, tables)
+        counts[role] = np.bincount(rows[rows >= 0], minlength=table.num_rows)
+    user_events = counts["query"]
     facts = dict(tables.describe())
     facts["training events"] = split.train.num_rows
     facts["test events"] = split.test.num_rows
     if split.validation is not None:
         facts["validation events"] = split.validation.num_rows
     facts["split"] = split.protocol
-    return Summary(facts, user_events[user_events > 0], item_events)
+    return Summary(facts, user_events[user_events > 0], counts["candidate"])
 
 
 def find_examples(

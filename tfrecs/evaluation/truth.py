@@ -80,14 +80,17 @@ def find_truth(split: Split, tables: Any, mask_seen: bool) -> Truth:
 
 def pair_positions(events: pa.Table, tables: Any) -> tuple[np.ndarray, np.ndarray]:
     """Returns the rows of `tables.queries` and `tables.candidates` of each event; -1 for none."""
-    return query_positions(events, tables), _positions(
-        events, tables.candidates, tables.spec.candidate_id.name, "candidates"
-    )
+    return query_positions(events, tables), candidate_positions(events, tables)
 
 
 def query_positions(events: pa.Table, tables: Any) -> np.ndarray:
     """Returns the row of `tables.queries` of each event; -1 for none."""
     return _positions(events, tables.queries, tables.spec.query_id.name, "queries")
+
+
+def candidate_positions(events: pa.Table, tables: Any) -> np.ndarray:
+    """Returns the row of `tables.candidates` of each event; -1 for none."""
+    return _positions(events, tables.candidates, tables.spec.candidate_id.name, "candidates")
 
 
 def _positions(events: pa.Table, known: pa.Table, name: str, argument: str) -> np.ndarray:

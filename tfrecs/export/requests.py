@@ -124,9 +124,9 @@ def to_example(rows: Rows, row: int, specs: Mapping[str, tf.TensorSpec]) -> byte
     for name, spec in specs.items():
         value = rows[name][row]
         values = list(value) if isinstance(value, list) else [value]
-        if all(map(_is_missing, values)):
+        if all(_is_missing(value, spec) for value in values):
             continue
-        while spec.shape[1:] == [None] and _is_missing(values[-1]):
+        while spec.shape[1:] == [None] and _is_missing(values[-1], spec):
             values.pop()
         if spec.dtype == tf.string:
             texts = tf.train.BytesList(value=[text.encode() for text in values])
@@ -136,11 +136,13 @@ def to_example(rows: Rows, row: int, specs: Mapping[str, tf.TensorSpec]) -> byte
         else:
             features[name] = tf.train.Feature(float_list=tf.train.FloatList(value=values))
     example = tf.train.Example(features=tf.train.Features(feature=features))
-    return bytes(example.SerializeToString())
+    return bytes(example.SerializeToString(deterministic=True))  # its features are a map
 
 
-def _is_missing(value: Any) -> bool:
-    return value in ("", -1) or value != value
+def _is_missing(value: Any, spec: tf.TensorSpec) -> bool:
+    if spec.dtype.is_floating:
+        return bool(value != value)  # -1 is a number like others
+    return bool(value == MISSING[spec.dtype.name])
 
 
 class PythonPath:

@@ -12,7 +12,7 @@ from tfrecs.evaluation import ModelPredictor, Results, click_quality
 from tfrecs.evaluation.predictor import join_events
 from tfrecs.models import FactorizationMachine, RecModel, WideDeep
 from tfrecs.recipes.base import History, Recipe, Task, Trained, Training
-from tfrecs.spec import FeatureSpec
+from tfrecs.spec import FeatureSpec, Role
 
 LABEL = "click"
 
@@ -67,10 +67,12 @@ CLICK = Task("click", clicks, judge, logits=True)
 def features(spec: FeatureSpec) -> FeatureSpec:
     """Returns the spec of ids, lists of ids, numbers and vectors of both sides.
 
-    What is known of an event alone is left out: no catalogue can be ranked by it.
+    What is known of an event alone is left out where there are items: no catalogue can be ranked
+    by it. Without items, as in Criteo's impressions, all is known of the event.
     """
     kinds = ("categorical", "multi_categorical", "sequence", "numeric", "vector")
-    read = spec.by_role("query", "candidate")
+    roles: tuple[Role, ...] = ("query", "candidate")
+    read = spec.by_role(*roles) if "candidate" in spec.ids else spec.by_role(*roles, "context")
     chosen = [f for f in read if f.kind in kinds and getattr(f, "dtype", "") != "float32"]
     return spec.select(*(feature.name for feature in chosen if feature.name != LABEL))
 

@@ -4,7 +4,8 @@
     python benchmarks/serving.py load --data mixed-100k      # 1, 8 and 64 clients, 3 minutes
     python benchmarks/serving.py load --data clustered-1m
     python benchmarks/serving.py soak                 # 200,000 requests: does memory grow?
-    python benchmarks/serving.py faults               # 20 swaps under load, 2,000 wrong requests
+    python benchmarks/serving.py swaps                # 20 new versions under load
+    python benchmarks/serving.py fuzz                 # 1,000 wrong requests by each interface
     python benchmarks/serving.py quantized --data mixed-100k   # recall and bytes
 
 Each part adds its rows to results/serving.json. The models are two towers whose vectors are those
@@ -176,13 +177,19 @@ def soak(data: str, count: int = 200_000) -> list[Any]:
     ]
 
 
-def faults(data: str) -> list[Any]:
-    """Swaps versions under load, and asks what is wrong."""
+def swaps(data: str) -> list[Any]:
+    """Publishes 20 versions under load."""
     import serving_faults
 
     source = CACHE / data / serving_faults.MODEL / "1"
-    rows = serving_faults.swaps(source, CACHE / "swaps", data)
-    return rows + serving_faults.fuzz(CACHE / data, data)
+    return serving_faults.swaps(source, CACHE / "swaps", data)
+
+
+def fuzz(data: str) -> list[Any]:
+    """Asks by both interfaces what is wrong."""
+    import serving_faults
+
+    return serving_faults.fuzz(CACHE / data, data)
 
 
 def quantized(data: str) -> list[Any]:
@@ -209,7 +216,7 @@ def quantized(data: str) -> list[Any]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("part", choices=("build", "load", "soak", "faults", "quantized"))
+    parser.add_argument("part", choices=("build", "load", "soak", "swaps", "fuzz", "quantized"))
     parser.add_argument("--data", default=DATA[0], choices=DATA)
     parser.add_argument("--requests", type=int, default=200_000)
     given = parser.parse_args()
@@ -219,7 +226,8 @@ def main() -> None:
     parts = {
         "load": lambda: load(given.data),
         "soak": lambda: soak(given.data, given.requests),
-        "faults": lambda: faults(given.data),
+        "swaps": lambda: swaps(given.data),
+        "fuzz": lambda: fuzz(given.data),
         "quantized": lambda: quantized(given.data),
     }
     common.write("serving", parts[given.part](), seed=0, packages=PACKAGES, keep=True)

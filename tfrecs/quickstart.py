@@ -8,6 +8,7 @@ tfrecs quickstart --events events.parquet --items items.csv
 import json
 import subprocess
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,8 +19,11 @@ import pyarrow as pa
 
 from tfrecs import export, retrieval, serving
 from tfrecs.evaluation import Results, join_events
+from tfrecs.export.catalogue import can_display
 from tfrecs.recipes import recipe
 from tfrecs.run import Run
+
+DISPLAYED = ("title", "image_url", "category", "tags", "genres")  # where candidates have them
 
 
 @dataclass(frozen=True)
@@ -32,6 +36,7 @@ class Indexed:
         recall: recall@k against exact search, over test users' vectors.
         k: The k of `recall`.
         why: Why it is exact, where it is; "" for ScaNN.
+        curve: Recall against latency, of ScaNN and where it was asked for.
     """
 
     index: Any
@@ -39,9 +44,12 @@ class Indexed:
     recall: float
     k: int
     why: str = ""
+    curve: Sequence[retrieval.Point] = ()
 
 
-def build_index(run: Run, k: int = 100, recall: float = 0.98, small: bool = False) -> Indexed:
+def build_index(
+    run: Run, k: int = 100, recall: float = 0.98, small: bool = False, curve: bool = False
+) -> Indexed:
     """Builds the index over the model's candidate vectors and measures its recall against exact.
 
     Args:
@@ -50,6 +58,7 @@ def build_index(run: Run, k: int = 100, recall: float = 0.98, small: bool = Fals
         recall: The recall wanted of an approximate index. Defaults to 0.98.
         small: Whether to take ScaNN for a small catalogue too, where exact search is as quick.
             Defaults to `False`.
+        curve: Whether to measure recall against latency too. Defaults to `False`.
     """
     vectors, queries = candidate_vectors(run), query_vectors(run, run.tables.queries)
     ids = run.tables.candidates[run.tables.spec.candidate_id.name].to_numpy()
@@ -69,7 +78,8 @@ def build_index(run: Run, k: int = 100, recall: float = 0.98, small: bool = Fals
         return Indexed(index, "Exact", 1.0, k, why)
     exact = retrieval.Exact(k=k).index(vectors, ids)
     measured = retrieval.recall_at_k(index, exact, judged if len(judged) else chosen, k)
-    return Indexed(index, "ScaNN", float(measured), k)
+    points = retrieval.recall_curve(index, queries[sample]) if curve and len(judged) else ()
+    return Indexed(index, "ScaNN", float(measured), k, curve=points)
 
 
 def candidate_vectors(run: Run) -> np.ndarray:
@@ -109,7 +119,7 @@ def export_run(
         )
     card["index"] = {"kind": indexed.kind, f"recall@{indexed.k}": indexed.recall}
     candidates = run.tables.candidates
-    display = [name for name in ("title",) if name in candidates.column_names]
+    shown = [f for f in candidates.schema if f.name in DISPLAYED and can_display(f.type)]
     return export.export(
         run.model,
         run.transform,
@@ -118,7 +128,7 @@ def export_run(
         directory,
         name=name,
         k=min(10, candidates.num_rows),
-        display=display,
+        display=[field.name for field in shown],
         card=card,
         queries=run.tables.queries.slice(0, 64),
     )

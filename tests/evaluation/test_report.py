@@ -18,6 +18,7 @@ from tfrecs.evaluation import (
     summarize,
     write_report,
 )
+from tfrecs.retrieval import Point
 
 EVIL = "<script>alert('$x$')</script>"
 LISTS = {10: [2, 3], 20: [3, 0], 30: [0, 1]}
@@ -43,7 +44,7 @@ def arguments(small, split):
         "history": {"loss": [3.0, 2.0], "val_loss": [3.1, 2.9], "auc": [0.5, 0.75]},
         "examples": find_examples(small.fixed(LISTS), split, small, k=2),
         "index": {"kind": "ScaNN", "recall@100": 0.987},
-        "recall_curve": [("exact", 1.0, 100.0), (EVIL, 0.98, 4000.0)],
+        "recall_curve": [Point("exact", 1.0, 3.0), Point(EVIL, 0.98, 0.2)],
         "export": {"stock": f"models/{EVIL}", "sizes": {"variables": 12}},
         "environment": {"machine": EVIL},
     }
@@ -81,7 +82,8 @@ def test_the_page_holds_all_it_was_given(arguments, tmp_path):
     tags = read_tags(page)
     # leaderboard, popularity, training, users, items, recall
     assert tags.count("svg") == 6
-    for text in ("ndcg@1", "0.987", "training events", "val", "&lt;four&gt;", "All metrics"):
+    told = ("ndcg@1", "0.987", "training events", "val", "&lt;four&gt;", "All metrics", "items of")
+    for text in told:
         assert text in page, text
     for plot in re.findall(r"<svg.*?</svg>", page, re.DOTALL):
         xml.dom.minidom.parseString(plot)

@@ -142,9 +142,9 @@ def test_candidates_hold_every_id_once(export_small, table, message):
         ({"a b": ["x"] * 4}, ("a b",), "`display` must be columns whose names"),
         ({"score": [1.0] * 4}, ("score",), "`display` must be columns whose names"),
         (
-            {"tags": [["x"]] * 4},
+            {"tags": [[1]] * 4},
             ("tags",),
-            "`display` must be columns of strings, numbers or booleans",
+            "`display` must be columns of strings, lists of strings, numbers or booleans",
         ),
     ],
 )

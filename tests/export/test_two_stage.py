@@ -96,7 +96,7 @@ def exported_with(index, stages, folder):
         name="two",
         k=5,
         pool=30,
-        filters=("category", "tags", "price"),
+        filters=("category", "tags", "price", "item_id"),
         diversity=True,
     )
 
@@ -123,6 +123,7 @@ def options(rows, **given):
         "filter_category": [[]] * rows,
         "filter_tags": [[]] * rows,
         "filter_price": [[]] * rows,
+        "filter_item_id": [[]] * rows,
         "diversity": 0.0,
     }
     return free | given
@@ -181,6 +182,14 @@ def test_a_filter_keeps_what_has_one_of_its_values_and_is_each_rows_own(session,
     assert answer["item_id"][1] == free["item_id"][0]
 
 
+def test_a_filter_by_id_is_a_list_of_what_is_allowed(session, stages):
+    ranked, _ = by_hand(stages, user=3, pool=ITEMS)
+    allowed = [ranked[40], ranked[2], ranked[20]]
+    given = options(1, k=4, filter_item_id=[[*allowed, "none"]])
+    answer = session.run("recommend", query(3) | given)
+    assert answer["item_id"] == [[ranked[2], ranked[20], ranked[40], ""]]
+
+
 def test_what_no_candidate_has_gives_empty_slots(session):
     given = options(1, k=3, filter_category=[["none"]])
     answer = session.run("recommend", query(3) | given)
@@ -223,7 +232,7 @@ def test_the_stages_are_offered_by_themselves_too(session):
     assert set(session.signatures) >= {"retrieve", "encode_query", "score", "rank", "recommend"}
     assert set(session.signatures["recommend"].inputs) == {
         *("user_id", "age", "device", "k", "exclude", "diversity"),
-        *("filter_category", "filter_tags", "filter_price"),
+        *("filter_category", "filter_tags", "filter_price", "filter_item_id"),
     }
 
 

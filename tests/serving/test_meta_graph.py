@@ -79,6 +79,8 @@ def test_strings_become_bytes():
     "value, code, shape, message",
     [
         (["a"], 9, (None,), "x must be int64[?]. Received: <U1 values."),
+        (np.zeros(0), 9, (None,), "x must be int64[?]. Received: float64 values."),
+        (np.zeros(0, int), STRING, (None,), "x must be string[?]. Received: int64 values."),
         ([1.5], 3, (None,), "x must be int32[?]. Received: float64 values."),
         ([True], 3, (None,), "x must be int32[?]. Received: bool values."),
         ([2**31], 3, (None,), "x must be int32[?]. Received: integers out of its range."),

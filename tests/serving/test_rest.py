@@ -1,6 +1,8 @@
 import http.client
 import json
+import shutil
 import socket
+import subprocess
 
 import pytest
 
@@ -135,3 +137,14 @@ def test_codes_become_http_statuses():
         *(200, 400, 504, 404, 429, 503, 500)
     ]
     assert [code_of(e) for e in (ValueError(), MemoryError(), KeyError())] == [3, 8, 13]
+
+
+def test_plain_curl_works_unchanged(server):
+    if shutil.which("curl") is None:
+        pytest.skip("needs curl")
+    url = f"http://127.0.0.1:{server.rest_port}/v1/models/toy:predict"
+    body = '{"inputs": {"user_id": ["ab"]}}'
+    done = subprocess.run(
+        ["curl", "-s", "--max-time", "20", "-d", body, url], capture_output=True, check=True
+    )
+    assert json.loads(done.stdout)["outputs"]["item_id"] == [["i0", "i1", "i2"]]

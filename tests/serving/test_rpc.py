@@ -1,4 +1,7 @@
+from collections import Counter
+
 import grpc
+import numpy as np
 import pytest
 import tensorflow as tf
 from tensorflow_serving.apis import (
@@ -106,3 +109,26 @@ def test_status_names_the_versions(channel):
     request.model_spec.version.value = 3
     with pytest.raises(grpc.RpcError, match="no version 3"):
         models.GetModelStatus(request)
+
+
+def test_a_thousand_spoiled_messages_leave_the_server_alive(channel, stub):
+    random = np.random.default_rng(0)
+    predict = channel.unary_unary("/tensorflow.serving.PredictionService/Predict")  # of bytes
+    whole = asked({"user_id": ["ab", "c"], "k": 3}, signature="recommend").SerializeToString()
+    codes, unread = Counter(), set()
+    for _ in range(1000):
+        spoiled = bytearray(whole)
+        for place in random.integers(len(whole), size=random.integers(1, 8)):
+            spoiled[place] = random.integers(256)
+        try:
+            predict(bytes(spoiled[: random.integers(len(whole) // 2, len(whole) + 1)]), timeout=10)
+            codes["OK"] += 1
+        except grpc.RpcError as error:
+            codes[error.code().name] += 1
+            if error.code().name == "INTERNAL":
+                unread.add(error.details())
+    assert set(codes) <= {"OK", "INTERNAL", "INVALID_ARGUMENT", "NOT_FOUND"}
+    assert codes["OK"] < 500
+    # INTERNAL is what gRPC says of bytes that are no message
+    assert unread == {"Exception deserializing request!"}
+    assert stub.Predict(asked({"user_id": ["a"]}))

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from tfrecs.evaluation.results import LOWER_IS_BETTER, Results
+from tfrecs.retrieval import Point
 
 _INK = "#010203"  # stands for the page's text colour
 _COLORS = {"model": "#3b7ddd", "baseline": "#8d99a8", "ceiling": "#d39b2a"}
@@ -167,18 +168,35 @@ def calibration(curves: Mapping[str, Sequence[Sequence[float]]]) -> str:
         return save()
 
 
-def recall(curve: Sequence[tuple[str, float, float]]) -> str:
-    """Draws recall against speed: `(label, recall, queries per second)`."""
+def recall(curve: Sequence[Point]) -> str:
+    """Draws recall against latency: ScaNN's choices as a line, other indexes as points."""
     with _figure("recall") as (figure, save):
         axes = figure.subplots()
-        for index, (label, found, speed) in enumerate(curve):
-            axes.plot(speed, found, "o", color=_LINES[index % len(_LINES)])
-            axes.annotate(_cut(label), (speed, found), xytext=(6, -12), textcoords="offset points")
+        line = sorted((p for p in curve if p.plan), key=lambda p: (p.milliseconds, p.recall))
+        wanted = [p for p in line if not p.chosen]
+        times, recalls = [p.milliseconds for p in wanted], [p.recall for p in wanted]
+        axes.plot(times, recalls, color=_LINES[0], marker="o", markersize=4, label="ScaNN, wanted")
+        for point in wanted:
+            text = _cut(point.label.removeprefix("wanted "))
+            place = (point.milliseconds, point.recall)
+            axes.annotate(text, place, xytext=(5, -12), textcoords="offset points", fontsize=8)
+        for point in (p for p in line if p.chosen):
+            place = (point.milliseconds, point.recall)
+            axes.plot(
+                *place, "o", markersize=11, color=_LINES[1], fillstyle="none", label="as built"
+            )
+        others = [p for p in curve if not p.plan]
+        for point, color in zip(others, _LINES[2:] * len(others), strict=False):
+            name = _cut(point.label)
+            axes.plot(point.milliseconds, point.recall, "D", markersize=6, color=color, label=name)
         axes.set_xscale("log")
-        axes.margins(x=0.25)
-        axes.set_ylim(min(0.9, *(found - 0.02 for _, found, _ in curve)), 1.005)
-        axes.set_xlabel("queries per second")
+        axes.margins(x=0.12)
+        axes.set_ylim(min(0.9, *(p.recall - 0.03 for p in curve)), 1.01)
+        axes.xaxis.set_major_formatter("{x:g}")
+        axes.xaxis.set_minor_formatter("")
+        axes.set_xlabel("ms for one query")
         axes.set_ylabel("recall against exact search")
+        axes.legend(fontsize=9, loc="lower right")
         return save()
 
 

@@ -13,6 +13,7 @@ from tfrecs.evaluation.bootstrap import Estimate
 from tfrecs.evaluation.results import LOWER_IS_BETTER, Results
 from tfrecs.evaluation.summary import Example, Summary
 from tfrecs.files import written_aside
+from tfrecs.retrieval import Point
 
 _PACKAGES = ("tfrecs", "tensorflow", "keras", "scann", "numpy", "pyarrow")
 
@@ -26,7 +27,7 @@ def write_report(
     history: Mapping[str, Sequence[float]] | None = None,
     examples: Sequence[Example] = (),
     index: Mapping[str, Any] | None = None,
-    recall_curve: Sequence[tuple[str, float, float]] = (),
+    recall_curve: Sequence[Point] = (),
     environment: Mapping[str, Any] | None = None,
     export: Mapping[str, Any] | None = None,
 ) -> Path:
@@ -42,7 +43,7 @@ def write_report(
         history: Training curves by name, as `fit` returns them; `None` for none.
         examples: Users with recommendations, from `find_examples`. Defaults to none.
         index: Facts of the index, by name; `None` for none.
-        recall_curve: `(label, recall, queries per second)` of indexes. Defaults to none.
+        recall_curve: Of `retrieval.recall_curve`. Defaults to none.
         environment: Facts of how it was made; `None` for `describe_environment()`.
         export: Facts of the exported model, by name; `None` for none.
 
@@ -99,7 +100,7 @@ def _plots(
     results: Results,
     summary: Summary,
     history: Mapping[str, Sequence[float]] | None,
-    recall_curve: Sequence[tuple[str, float, float]],
+    recall_curve: Sequence[Point],
 ) -> dict[str, Any]:
     """Draws the plots by name, marked as safe; empty where there is nothing to draw."""
     from markupsafe import Markup

@@ -15,6 +15,7 @@ from tfrecs.features.vocabulary import Vocabulary, write_values
 from tfrecs.spec import NUM_RESERVED_IDS
 
 SCORE = "score"
+JOINT = "|"  # between the strings of a list
 NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")  # what a signature takes as a name unchanged
 
 
@@ -60,7 +61,10 @@ class Catalogue(tf.Module):
 
 
 def display_values(table: pa.Table, name: str) -> np.ndarray:
-    """Returns a column as string, int64, float32 or bool, with the missing value at the end."""
+    """Returns a column as string, int64, float32 or bool, with the missing value at the end.
+
+    A list of strings is one string, "a|b".
+    """
     if name not in table.column_names:
         remedy = checks.did_you_mean(name, table.column_names)
         raise ValueError(
@@ -69,6 +73,9 @@ def display_values(table: pa.Table, name: str) -> np.ndarray:
     column, kind = table[name], table[name].type
     if pa.types.is_dictionary(kind):
         column, kind = column.cast(kind.value_type), kind.value_type
+    if is_strings(kind):
+        column = pc.binary_join(column.cast(pa.list_(pa.string())), JOINT)
+        kind = column.type
     missing: Any = ""
     if pa.types.is_boolean(kind):
         missing = False
@@ -76,8 +83,26 @@ def display_values(table: pa.Table, name: str) -> np.ndarray:
         column, missing = column.cast(pa.int64()), -1
     elif pa.types.is_floating(kind):
         column, missing = column.cast(pa.float32()), float("nan")
-    elif not (pa.types.is_string(kind) or pa.types.is_large_string(kind)):
-        expectation = "columns of strings, numbers or booleans"
+    elif not can_display(kind):
+        expectation = "columns of strings, lists of strings, numbers or booleans"
         raise ValueError(checks.expected("display", expectation, f"{name}: {kind}"))
     values = pc.fill_null(column, pa.scalar(missing, column.type)).to_numpy()
     return np.append(values, np.array([missing], values.dtype))
+
+
+def can_display(kind: pa.DataType) -> bool:
+    """Returns whether a column of a type can be shown: strings, lists of them, numbers, booleans."""
+    if pa.types.is_dictionary(kind):
+        kind = kind.value_type
+    tests = (pa.types.is_boolean, pa.types.is_integer, pa.types.is_floating, pa.types.is_string)
+    return is_strings(kind) or pa.types.is_large_string(kind) or any(test(kind) for test in tests)
+
+
+def is_strings(kind: pa.DataType) -> bool:
+    """Returns whether a type is a list of strings."""
+    if not (pa.types.is_list(kind) or pa.types.is_large_list(kind)):
+        return False
+    value = kind.value_type
+    if pa.types.is_dictionary(value):
+        value = value.value_type
+    return bool(pa.types.is_string(value) or pa.types.is_large_string(value))

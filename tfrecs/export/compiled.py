@@ -13,7 +13,8 @@ import tensorflow as tf
 from tfrecs import checks
 from tfrecs.export import gates
 from tfrecs.export.catalogue import SCORE, Catalogue
-from tfrecs.export.publish import Export, about_model, new_versions, unpublished, write_version
+from tfrecs.export.folders import STOCK, label_of, new_versions, unpublished
+from tfrecs.export.publish import Export, about_model, write_version
 from tfrecs.export.requests import Request, decoded, table_rows, with_odd_rows
 from tfrecs.export.servable import Raw, Servable, dense, features_read, trace
 from tfrecs.features import FeatureTransform
@@ -79,8 +80,8 @@ def export_compiled(
         index=(index, Exact),
     )
     gates.check_k(k, index)
-    folders = new_versions(Path(directory), {"stock": name}, version)
-    folder = folders["stock"]
+    folders = new_versions(Path(directory), {STOCK: name}, version)
+    folder = folders[STOCK]
     with tempfile.TemporaryDirectory() as scratch, unpublished(directory):
         id_name = transform.spec.candidate_id.name
         table = gates.in_order_of(index, candidates, id_name)
@@ -89,7 +90,7 @@ def export_compiled(
         rows = with_odd_rows(table_rows("queries", queries, signatures.raw), signatures.raw)
         with written_aside(folder) as aside:
             functions = signatures.trace()
-            own = {"name": name, "version": int(folder.name), "variant": "stock"}
+            own = label_of(folder, STOCK)
             write_version(
                 aside,
                 Servable(functions, transform, signatures.names, shown),

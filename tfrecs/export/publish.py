@@ -5,10 +5,9 @@ import datetime
 import logging
 import math
 import os
-import re
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,17 +16,16 @@ import pyarrow as pa
 import tensorflow as tf
 from google.protobuf import text_format
 
-from tfrecs import checks
 from tfrecs.export import gates
 from tfrecs.export.card import NEEDS, package_versions, write_card
 from tfrecs.export.catalogue import Catalogue
 from tfrecs.export.check import TOLERANCE
 from tfrecs.export.check import check as check_answers
+from tfrecs.export.folders import STOCK, opened, unpublished, variant_folders
 from tfrecs.export.requests import NUM_ODD_ROWS, PythonPath, Request, first_row, sample_rows
 from tfrecs.export.servable import Servable, Signatures, describe
 from tfrecs.export.warmup import write_warmup
 from tfrecs.features import FeatureTransform
-from tfrecs.files import written_aside
 from tfrecs.models import Retriever
 from tfrecs.retrieval import Index
 
@@ -96,11 +94,7 @@ def export(
         index=(index, Index),
     )
     gates.check_k(k, index)
-    variants = {"scann": name, "stock": f"{name}_stock"}
-    folders = new_versions(Path(directory), variants, version)
-    if not index.needs_scann:
-        logger.info("%s needs no ScaNN: only the stock variant is written.", type(index).__name__)
-        del folders["scann"]
+    folders = variant_folders(Path(directory), name, index, version)
     with tempfile.TemporaryDirectory() as scratch, unpublished(directory), ExitStack() as asides:
         id_name = transform.spec.candidate_id.name
         table = gates.in_order_of(index, candidates, id_name)
@@ -111,18 +105,16 @@ def export(
         vectors = PythonPath(signatures, exact).query(rows[0])[:-NUM_ODD_ROWS]
         recall = gates.check_index(model, index, exact, vectors, min_recall)
         said = _said(signatures, index, recall, card or {})
-        for variant, folder in folders.items():
-            chosen = exact if variant == "stock" and index.needs_scann else index
-            aside = asides.enter_context(written_aside(folder))
-            own = {"name": folder.parent.name, "version": int(folder.name), "variant": variant}
-            functions = signatures.trace(chosen.export_module())
+        for variant in opened(folders, index, exact, asides):
+            functions = signatures.trace(variant.index.export_module())
             names = (*signatures.query_names, *signatures.candidate_names)
             servable = Servable(functions, transform, names, signatures.index, shown)
-            requests = PythonPath(signatures, chosen).requests(*rows)
-            write_version(aside, servable, functions, transform, requests, own | said, check)
-    for variant, folder in folders.items():
-        logger.info("Exported the %s variant to %s.", variant, folder)
-    return Export(folders, int(folders["stock"].name), recall)
+            requests = PythonPath(signatures, variant.index).requests(*rows)
+            card_of = variant.label | said
+            write_version(variant.folder, servable, functions, transform, requests, card_of, check)
+    for name, folder in folders.items():
+        logger.info("Exported the %s variant to %s.", name, folder)
+    return Export(folders, int(folders[STOCK].name), recall)
 
 
 def write_version(
@@ -209,46 +201,3 @@ def about_model(model: Any, card: Mapping[str, Any]) -> dict[str, Any]:
     parameters = sum(math.prod(weight.shape) for weight in model.weights)
     own = {"class": type(model).__name__, "parameters": parameters, "config": model.get_config()}
     return {**card, "model": own, "versions": package_versions()}
-
-
-def new_versions(root: Path, variants: Mapping[str, str], version: int | None) -> dict[str, Path]:
-    """Returns the folder of the new version, by variant.
-
-    Args:
-        root: Folder of all models.
-        variants: Name of the served model, by variant.
-        version: A positive integer that none of them has; `None` for the next.
-    """
-    folders = {variant: root / name for variant, name in variants.items()}
-    there = [p.name for folder in folders.values() if folder.is_dir() for p in folder.iterdir()]
-    if version is None:
-        version = max((int(name) for name in there if name.isdigit()), default=0) + 1
-    if isinstance(version, bool) or not isinstance(version, int) or version < 1:
-        raise ValueError(checks.expected("version", "a positive integer", version))
-    if str(version) in there:
-        remedy = "A server may be reading it. Leave `version` out to take the next."
-        where = f"{version}, which is in {' or '.join(map(str, folders.values()))}"
-        raise ValueError(checks.expected("version", "new", where, remedy))
-    for left in (path for path in there if path.startswith(".")):
-        logger.warning("%s was left by an export that was killed. Delete it.", left)
-    return {variant: folder / str(version) for variant, folder in folders.items()}
-
-
-@contextmanager
-def unpublished(directory: str | os.PathLike[str]) -> Iterator[None]:
-    """Says of a failure to write what is there now: nothing."""
-    try:
-        yield
-    except (OSError, tf.errors.OpError) as error:
-        where = os.fspath(directory)
-        raise OSError(
-            f"The export to {where} failed and nothing was published: {_reason(error)}"
-        ) from error
-
-
-def _reason(error: Exception) -> str:
-    """Returns what the system said, without TensorFlow's names of operations and hidden paths."""
-    if not isinstance(error, tf.errors.OpError):
-        return getattr(error, "strerror", None) or str(error)
-    said = re.sub(r"\{\{.*?\}\}\s*|\s*\[Op:.*", "", error.message).rsplit("; ", 1)[-1]
-    return f"{said}. Free some space there, or name another folder."

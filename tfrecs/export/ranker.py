@@ -11,13 +11,8 @@ import tensorflow as tf
 
 from tfrecs.export import gates
 from tfrecs.export.catalogue import SCORE
-from tfrecs.export.publish import (
-    Export,
-    about_model,
-    new_versions,
-    unpublished,
-    write_version,
-)
+from tfrecs.export.folders import STOCK, label_of, new_versions, unpublished
+from tfrecs.export.publish import Export, about_model, write_version
 from tfrecs.export.requests import Request, Rows, as_examples, ranked, table_rows, with_odd_rows
 from tfrecs.export.servable import Raw, Servable, dense, features_read, from_examples, trace
 from tfrecs.features import FeatureTransform
@@ -62,13 +57,13 @@ def export_ranker(
             nothing is published then. TypeError, ValueError: If an argument is wrong.
     """
     gates.check_arguments(name, model=(model, Ranker), transform=(transform, FeatureTransform))
-    folders = new_versions(Path(directory), {"stock": name}, version)
-    folder = folders["stock"]
+    folders = new_versions(Path(directory), {STOCK: name}, version)
+    folder = folders[STOCK]
     signatures = RankerSignatures(model, transform, probability)
     samples = signatures.samples(rows)
     with unpublished(directory), written_aside(folder) as aside:
         functions = signatures.trace()
-        own = {"name": name, "version": int(folder.name), "variant": "stock"}
+        own = label_of(folder, STOCK)
         write_version(
             aside,
             Servable(functions, transform, signatures.names),

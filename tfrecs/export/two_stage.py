@@ -14,7 +14,8 @@ import tensorflow as tf
 from tfrecs import checks
 from tfrecs.export import gates
 from tfrecs.export.catalogue import SCORE, Catalogue
-from tfrecs.export.publish import Export, about_model, new_versions, unpublished, write_version
+from tfrecs.export.folders import STOCK, opened, unpublished, variant_folders
+from tfrecs.export.publish import Export, about_model, write_version
 from tfrecs.export.requests import (
     MISSING,
     NUM_ODD_ROWS,
@@ -27,10 +28,8 @@ from tfrecs.export.requests import (
     table_rows,
     with_odd_rows,
 )
-from tfrecs.export.servable import Servable
 from tfrecs.export.two_stage_graph import DIVERSITY, FILTER, Stage, TwoStageSignatures, agreed
 from tfrecs.features import FeatureTransform
-from tfrecs.files import written_aside
 from tfrecs.models import Ranker, Retriever
 from tfrecs.retrieval import Index
 
@@ -95,6 +94,37 @@ def export_two_stage(
         OSError, RuntimeError: If the files cannot be written, or answer otherwise than the models;
             nothing is published then. TypeError, ValueError: If an argument is wrong.
     """
+    _check_arguments(name, retriever, ranker, index, k, pool)
+    folders = variant_folders(Path(directory), name, index, version)
+    options: dict[str, Any] = {"k": k, "pool": pool, "filters": filters, "diversity": diversity}
+    with tempfile.TemporaryDirectory() as scratch, unpublished(directory), ExitStack() as asides:
+        id_name = retriever.transform.spec.candidate_id.name
+        table = gates.in_order_of(index, candidates, id_name)
+        shown = Catalogue(table, id_name, display, Path(scratch))
+        signatures = TwoStageSignatures(retriever, ranker, table, shown, **options)
+        names = signatures.first.candidate_names
+        exact = gates.exact_twin(retriever.model, retriever.transform, index, table, names)
+        path = TwoStagePath(signatures, table, queries)
+        vectors = path.vectors(exact)
+        recall = gates.check_index(retriever.model, index, exact, vectors, min_recall)
+        said = _said(retriever, ranker, index, recall, options, card or {})
+        for variant in opened(folders, index, exact, asides):
+            functions = signatures.trace(variant.index.export_module())
+            write_version(
+                variant.folder,
+                signatures.servable(functions),
+                functions,
+                retriever.transform,
+                path.requests(variant.index),
+                variant.label | said,
+                check,
+            )
+    return Export(folders, int(folders[STOCK].name), recall)
+
+
+def _check_arguments(
+    name: str, retriever: Stage, ranker: Stage, index: Index, k: int, pool: int
+) -> None:
     for stage, kind in ((retriever, Retriever), (ranker, Ranker)):
         gates.check_arguments(
             name,
@@ -103,44 +133,24 @@ def export_two_stage(
         )
     gates.check_k(k, index)
     checks.positive("pool", pool)
-    folders = new_versions(Path(directory), {"scann": name, "stock": f"{name}_stock"}, version)
-    if not index.needs_scann:
-        del folders["scann"]
-    with tempfile.TemporaryDirectory() as scratch, unpublished(directory), ExitStack() as asides:
-        id_name = retriever.transform.spec.candidate_id.name
-        table = gates.in_order_of(index, candidates, id_name)
-        shown = Catalogue(table, id_name, display, Path(scratch))
-        options: dict[str, Any] = {"k": k, "pool": pool, "filters": filters, "diversity": diversity}
-        signatures = TwoStageSignatures(retriever, ranker, table, shown, **options)
-        first = signatures.first
-        exact = gates.exact_twin(
-            retriever.model, retriever.transform, index, table, first.candidate_names
-        )
-        path = TwoStagePath(signatures, table, queries)
-        vectors = PythonPath(first, exact).query(path.towers)[:-NUM_ODD_ROWS]
-        recall = gates.check_index(retriever.model, index, exact, vectors, min_recall)
-        said = {
-            **about_model(ranker.model, card or {}),
-            "retriever": {"class": type(retriever.model).__name__},
-            "two stages": {name: str(value) for name, value in options.items()},
-            "index": {"kind": type(index).__name__, "candidates": table.num_rows, "recall": recall},
-        }
-        for variant, folder in folders.items():
-            chosen = exact if variant == "stock" and index.needs_scann else index
-            aside = asides.enter_context(written_aside(folder))
-            own = {"name": folder.parent.name, "version": int(folder.name), "variant": variant}
-            functions = signatures.trace(chosen.export_module())
-            names = (*first.query_names, *first.candidate_names)
-            second = Servable({}, ranker.transform, signatures.second.names)
-            servable = Servable(
-                *(functions, retriever.transform, names),
-                *(first.index, shown, signatures.items, signatures.labels, second),
-            )
-            requests = path.requests(chosen)
-            write_version(
-                aside, servable, functions, retriever.transform, requests, own | said, check
-            )
-    return Export(folders, int(folders["stock"].name), recall)
+
+
+def _said(
+    retriever: Stage,
+    ranker: Stage,
+    index: Index,
+    recall: float,
+    options: Mapping[str, Any],
+    card: Mapping[str, Any],
+) -> dict[str, Any]:
+    """Returns the sections of the card that both variants share, the caller's among them."""
+    kind = type(index).__name__
+    return {
+        **about_model(ranker.model, card),
+        "retriever": {"class": type(retriever.model).__name__},
+        "two stages": {name: str(value) for name, value in options.items()},
+        "index": {"kind": kind, "candidates": index.num_candidates, "recall": recall},
+    }
 
 
 class TwoStagePath:
@@ -160,6 +170,11 @@ class TwoStagePath:
         specs = signatures.queries
         self.rows = with_odd_rows(table_rows("queries", queries, specs), specs)
         self.towers, _ = sample_rows(first, queries, candidates)
+
+    def vectors(self, index: Index) -> np.ndarray:
+        """Returns the retriever's vectors of the queries that were given."""
+        vectors: np.ndarray = PythonPath(self.signatures.first, index).query(self.towers)
+        return vectors[:-NUM_ODD_ROWS]
 
     def requests(self, index: Index) -> list[Request]:
         """Returns requests with their answers, by the index that the graph searches."""

@@ -11,7 +11,7 @@ from tfrecs import checks
 from tfrecs.export.catalogue import SCORE, Catalogue
 from tfrecs.export.items import Items
 from tfrecs.export.ranker import RankerSignatures
-from tfrecs.export.servable import Raw, Signatures, dense, trace
+from tfrecs.export.servable import Raw, Servable, Signatures, dense, trace
 from tfrecs.features import FeatureTransform
 from tfrecs.features.vocabulary import missing_value
 from tfrecs.retrieval.mmr import mmr
@@ -90,6 +90,14 @@ class TwoStageSignatures:
         functions["recommend"] = trace(self.recommend, self.queries | self.options)
         functions["recommend_examples"] = trace(self._from_examples, examples | self.options)
         return functions
+
+    def servable(self, functions: Mapping[str, Any]) -> Servable:
+        """Returns what the SavedModel holds, given its signatures."""
+        first, second = self.first, self.second
+        names = (*first.query_names, *first.candidate_names)
+        ranker = Servable({}, second.transform, second.names)
+        parts = (first.index, self.catalogue, self.items, self.labels, ranker)
+        return Servable(functions, first.transform, names, *parts)
 
     def recommend_default(self, raw: Raw) -> Raw:
         """Raw query features to the best `self.k` candidates, nothing excluded or filtered."""

@@ -3,8 +3,11 @@
 from tfrecs.retrieval.base import Index as Index
 from tfrecs.retrieval.build import build as build
 from tfrecs.retrieval.build import load as load
+from tfrecs.retrieval.curve import Point as Point
+from tfrecs.retrieval.curve import recall_curve as recall_curve
 from tfrecs.retrieval.exact import Exact as Exact
 from tfrecs.retrieval.exact import nearest as nearest
+from tfrecs.retrieval.lifecycle import updated as updated
 from tfrecs.retrieval.quantized import Quantized as Quantized
 from tfrecs.retrieval.scann import ScaNN as ScaNN
 from tfrecs.retrieval.scann_ops import op_library as op_library

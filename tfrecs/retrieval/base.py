@@ -60,6 +60,11 @@ class Index(keras.layers.Layer):
 
     @property
     @abstractmethod
+    def vectors(self) -> np.ndarray:
+        """The candidates' vectors as the index keeps them, `(C, D)` (of unit length for cosine)."""
+
+    @property
+    @abstractmethod
     def needs_scann(self) -> bool:
         """Whether a SavedModel with this index needs ScaNN's op library to load."""
 

@@ -61,6 +61,13 @@ class Quantized(Index):
         return False
 
     @property
+    def vectors(self) -> np.ndarray:
+        """The candidates' vectors as they were rounded, `(C, D)` (of unit length for cosine)."""
+        self._ids()
+        parts = {n: np.asarray(ops.convert_to_numpy(p.variable)) for n, p in self._state.items()}
+        return (parts["table"].astype(np.float32) * parts.get("scales", np.float32(1))).T
+
+    @property
     def recall(self) -> float:
         """Recall@k against exact search, of a sample of the candidates asked as queries."""
         self._ids()

@@ -2,9 +2,9 @@
 
 import hashlib
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
-from functools import partial
+from functools import cache, partial
 from typing import Any, Self
 
 import keras
@@ -104,6 +104,12 @@ class ScaNN(Index):
             raise ValueError("ScaNN has no plan yet. Call `index(vectors, ids)` first.")
         return self._plan
 
+    @property
+    def vectors(self) -> np.ndarray:
+        """The candidates' vectors, `(C, D)` (of unit length for cosine)."""
+        vectors: np.ndarray = self._tensors()[STATE.index("dataset")].numpy()
+        return vectors
+
     def index(self, vectors: Any, ids: Any, queries: Any = None) -> Self:
         """Replaces the contents of the index, as `Index.index` does.
 
@@ -143,12 +149,33 @@ class ScaNN(Index):
             searched = min(self.leaves_to_search, leaves)
             self._plan = Plan(count, leaves, searched, max(self.reorder, k), k)
         else:
-            self._plan = self._tune(vectors, leaves, k)
+            measure = self._measured_on(vectors, leaves, k, self._sample)
+            self._plan = tuning.choose(
+                measure, self.recall, num_candidates=count, num_leaves=leaves, k=k
+            )
         logger.info("ScaNN index: %s", self._plan)
 
-    def _tune(self, vectors: np.ndarray, leaves: int, k: int) -> Plan:
-        """Measures recall on a sample of queries and chooses by it."""
-        queries, itself = self._sample, None
+    def plans(self, queries: Any, recalls: Sequence[float]) -> list[Plan]:
+        """Chooses how to search for each of several recalls, as `index` does for one.
+
+        Args:
+            queries: `(S, D)` sample of query vectors to reach the recalls on.
+            recalls: Recalls@k to reach, with the index's own k.
+        """
+        count, leaves, k = self.num_candidates, self.plan.num_leaves, self.plan.k
+        measure = cache(self._measured_on(self.vectors, leaves, k, check_vectors(queries)))
+        size = {"num_candidates": count, "num_leaves": leaves, "k": k}
+        return [tuning.choose(measure, recall, **size) for recall in recalls]
+
+    def search_by(self, plan: Plan, queries: Any, k: int) -> tuple[Any, Any]:
+        """Returns what `search` does, by another plan of the same partitions."""
+        return self._run(plan, queries, k, None)
+
+    def _measured_on(
+        self, vectors: np.ndarray, leaves: int, k: int, queries: np.ndarray | None
+    ) -> Callable[[int, int], np.ndarray]:
+        """Returns what measures (leaves, reorder) on a sample of queries, or of candidates."""
+        itself = None
         count = len(vectors)
         random = np.random.default_rng(self.seed)
         if queries is None:
@@ -167,7 +194,7 @@ class ScaNN(Index):
             found = self._run(trial, tf.constant(queries), k, None)[1]
             return tuning.per_query_recall(found.numpy(), truth, itself)
 
-        return tuning.choose(measure, self.recall, num_candidates=count, num_leaves=leaves, k=k)
+        return measure
 
     def _search(self, queries: Any, k: Any, exclude_positions: Any) -> tuple[Any, Any]:
         return self._run(self.plan, queries, k, exclude_positions)

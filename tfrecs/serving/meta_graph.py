@@ -130,6 +130,9 @@ def to_array(where: str, value: Any, tensor: Tensor) -> np.ndarray[Any, Any]:
     """
     if tensor.code not in _DTYPES:
         raise ValueError(f"{where} is of {tensor}, which this session cannot feed.")
+    kinds = _DTYPES[tensor.code][1]
+    if isinstance(value, np.ndarray) and not value.size and value.dtype.kind not in kinds + "U":
+        raise ValueError(f"{where} must be {tensor}. Received: {value.dtype} values.")
     try:
         array = np.asarray(value, dtype=object if tensor.code == STRING else None)
     except ValueError as error:
@@ -143,7 +146,7 @@ def to_array(where: str, value: Any, tensor: Tensor) -> np.ndarray[Any, Any]:
         raise ValueError(f"{where} must be {tensor}. Received: shape {list(array.shape)}.")
     if tensor.code == STRING:
         return _encoded(where, array)
-    if array.size and array.dtype.kind not in _DTYPES[tensor.code][1]:
+    if array.size and array.dtype.kind not in kinds:
         raise ValueError(f"{where} must be {tensor}. Received: {array.dtype} values.")
     converted: np.ndarray[Any, Any] = array.astype(tensor.dtype, order="C")
     if converted.dtype.kind == "i" and not np.array_equal(converted, array):

@@ -1,7 +1,7 @@
 """What recall costs: ScaNN's parameters chosen for several recalls, exact and quantised search.
 
     python benchmarks/recall.py --data mixed-100k      # a quiet machine: a minute
-    python benchmarks/recall.py --data clustered-1m    # 4 minutes
+    python benchmarks/recall.py --data clustered-1m --no-quantized
 
 The index, the vectors and the queries are those of benchmarks/retrieval.py, whose `build` comes
 first. Parameters are chosen on half of the queries and recall is measured on the other half; times
@@ -20,7 +20,7 @@ import retrieval as indexes
 DOCS = Path(__file__).resolve().parent.parent / "docs"
 
 
-def measure(data: str) -> list[Any]:
+def measure(data: str, quantized: bool) -> list[Any]:
     """Returns the points of a data set's curve."""
     from tfrecs.retrieval import Quantized, ScaNN, recall_curve
 
@@ -29,7 +29,7 @@ def measure(data: str) -> list[Any]:
     index = ScaNN.load(cache / data / "index" / "scann")
     others = {
         dtype: Quantized(k=indexes.K, table_dtype=dtype).index(vectors, index.ids)
-        for dtype in ("int8", "bfloat16")
+        for dtype in (("int8", "bfloat16") if quantized else ())
     }
     return recall_curve(index, queries, others=others)
 
@@ -58,8 +58,9 @@ def main() -> None:
 
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", default="mixed-100k", choices=indexes.DATA)
-    data = parser.parse_args().data
-    curve = measure(data)
+    parser.add_argument("--quantized", default=True, action=argparse.BooleanOptionalAction)
+    given = parser.parse_args()
+    data, curve = given.data, measure(given.data, given.quantized)
     svg = plots.recall(curve).replace("<svg ", '<svg style="background:#fff;color:#222" ', 1)
     (DOCS / f"recall-{data}.svg").write_text(svg)
     common.write("recall", rows_of(data, curve), seed=indexes.SEED, keep=True)

@@ -21,12 +21,19 @@ BATCHES = 16  # different ones; then from the start again
 
 
 def batches(arrays: dict[str, np.ndarray], batch: int) -> Any:
-    """Returns the arrays as an endless dataset, the way peers' tutorials feed `fit`."""
+    """Returns the arrays as an endless dataset, the way peers' tutorials feed `fit`.
+
+    But without tf.data's autotuning, for whose thread the end of a `fit` may wait a second or more:
+    own data go without it too.
+    """
     import tensorflow as tf
 
     features = {name: value - 2 for name, value in arrays.items() if name != "label"}
     dataset = tf.data.Dataset.from_tensor_slices((features, arrays["label"]))
-    return dataset.batch(batch, drop_remainder=True).cache().repeat().prefetch(2)
+    options = tf.data.Options()
+    options.autotune.enabled = False
+    batched = dataset.batch(batch, drop_remainder=True).cache().repeat().prefetch(2)
+    return batched.with_options(options)
 
 
 def plain_keras(total: int) -> Any:

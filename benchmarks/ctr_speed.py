@@ -196,8 +196,9 @@ def stream(arguments: Any) -> list[dict[str, Any]]:
 
     batch, steps = 4096, 64
     with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder, "criteo.parquet")
-        write_criteo(path, arguments.stream_rows)
+        path = Path(arguments.stream_file or Path(folder, "criteo.parquet"))
+        if not path.exists():
+            write_criteo(path, arguments.stream_rows)
         transform = FeatureTransform(criteo_spec(min_count=10))
         with pq.ParquetFile(path) as opened:
             transform.adapt(pa.Table.from_batches(opened.iter_batches(row_groups=[0, 1, 2, 3])))
@@ -268,6 +269,7 @@ def main() -> None:
     parser.add_argument("--sizes", default="0,1,2", help="cases of `speed`, by commas")
     parser.add_argument("--rounds", type=int, default=5, help="of alternating timings")
     parser.add_argument("--stream-rows", type=int, default=5_000_000, help="for `stream`")
+    parser.add_argument("--stream-file", help="Parquet file of such rows, to be used again")
     arguments = parser.parse_args()
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     sections = {"speed": speed, "tables": tables, "memory": memory, "stream": stream}

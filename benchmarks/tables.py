@@ -2,7 +2,8 @@
 
     python benchmarks/tables.py [--check]
 
-A table stands between `<!-- results: SUBJECT [data=...] -->` and `<!-- /results -->`.
+A table stands between `<!-- results: SUBJECT -->` and `<!-- /results -->`, a line for each row.
+With `<!-- results: SUBJECT METRIC,METRIC -->` it has a line for each model, data side by side.
 """
 
 import argparse
@@ -10,10 +11,14 @@ import json
 import re
 import sys
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "benchmarks" / "results"
-BLOCK = re.compile(r"(<!-- results: (?P<subject>\w+) -->\n).*?(<!-- /results -->)", re.DOTALL)
+BLOCK = re.compile(
+    r"(<!-- results: (?P<subject>\w+)(?: (?P<metrics>[\w,]+))? -->\n).*?(<!-- /results -->)",
+    re.DOTALL,
+)
 
 
 def number(value: float, unit: str) -> str:
@@ -22,14 +27,48 @@ def number(value: float, unit: str) -> str:
     return f"{text} {unit}".strip()
 
 
-def table(subject: str) -> str:
+def table(subject: str, metrics: str | None) -> str:
     """Returns a subject's results as a Markdown table with command, date and machine below."""
     document = json.loads((RESULTS / f"{subject}.json").read_text())
+    rows = document["rows"]
+    lines = by_model(rows, metrics.split(",")) if metrics else by_row(rows)
+    versions = ", ".join(f"{name} {v}" for name, v in document["versions"].items())
+    origins = [(row.get("command"), row.get("date")) for row in rows]
+    runs = dict.fromkeys([(document["command"], document["date"]), *origins])
+    told = "; ".join(f"`{command}`, {date}" for command, date in runs if command)
+    made = f"{told}. {document['machine']}; {versions}."
+    return "\n".join([*lines, "", made]) + "\n"
+
+
+def by_model(rows: list[dict[str, Any]], metrics: list[str]) -> list[str]:
+    """Returns a line for each model, a column for each data set and metric."""
+    rows = [row for row in rows if row["metric"] in metrics]
+    cells = {(row["model"], row["data"], row["metric"]): row for row in rows}
+    protocols = {row["data"]: row["protocol"] for row in rows}
+    columns = [(data, metric) for data in protocols for metric in metrics]
+    lines = [
+        "| " + " | ".join(["model", *(f"{data}: {metric}" for data, metric in columns)]) + " |",
+        "| --- |" + " ---: |" * len(columns),
+    ]
+    for model in dict.fromkeys(row["model"] for row in rows):
+        line = [model]
+        for column in columns:
+            row = cells.get((model, *column))
+            line.append("" if row is None else f"{row['value']:.5g}")
+            if row is not None and row["stderr"] is not None:
+                line[-1] += f" ± {row['stderr']:.1g}"
+        lines.append("| " + " | ".join(line) + " |")
+    told = "; ".join(f"{data}: {protocol}" for data, protocol in protocols.items())
+    return [*lines, "", f"{told}."]
+
+
+def by_row(rows: list[dict[str, Any]]) -> list[str]:
+    """Returns a line for each row."""
     lines = [
         "| data | protocol | model | metric | value | against |",
         "| --- | --- | --- | --- | ---: | --- |",
     ]
-    for row in document["rows"]:
+    for row in rows:
         value = number(row["value"], row["unit"])
         if row["stderr"] is not None:
             value += f" ± {row['stderr']:.2g}"
@@ -38,18 +77,12 @@ def table(subject: str) -> str:
             against = f"{row['ratio']:.3g} x {against}".strip()
         cells = (row["data"], row["protocol"], row["model"], row["metric"], value, against)
         lines.append("| " + " | ".join(cells) + " |")
-    versions = ", ".join(f"{name} {v}" for name, v in document["versions"].items())
-    origins = [(row.get("command"), row.get("date")) for row in document["rows"]]
-    runs = dict.fromkeys([(document["command"], document["date"]), *origins])
-    told = "; ".join(f"`{command}`, {date}" for command, date in runs if command)
-    made = f"{told}. {document['machine']}; {versions}."
-    lines += ["", made]
-    return "\n".join(lines) + "\n"
+    return lines
 
 
 def rewritten(text: str) -> str:
     """Returns a document with every marked table made anew."""
-    return BLOCK.sub(lambda m: m.group(1) + table(m.group("subject")) + m.group(3), text)
+    return BLOCK.sub(lambda m: m.group(1) + table(m["subject"], m["metrics"]) + m.group(4), text)
 
 
 def main() -> None:

@@ -1,17 +1,19 @@
 """Half a step of alternating least squares in closed form: rows by length, NumPy and LAPACK."""
 
 import os
+import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import scipy.linalg
 import scipy.sparse
 import threadpoolctl
 
-_BLOCK_CELLS = 1 << 12  # entries solved at once: their factors stay in a core's cache
+from tfrecs.layers.cholesky import solve_positive
+
+_BLOCK_CELLS = 1 << 13  # entries solved at once: with fewer, the calls cost more than the work
 _DUAL_SHARE = 0.8  # of the width: rows with fewer entries are cheaper by n x n systems
 
 
@@ -156,62 +158,75 @@ def solve_half(
     width = block_dim or dim
     blocks = [slice(start, start + width) for start in range(0, dim, width)]
 
+    own = threading.local()  # a thread's block of entries: fresh memory costs as much as filling it
+    largest = max((group.columns.size for group in groups), default=0) * dim
+
     def solve(group: Rows) -> float:
-        own = row_l2(
+        norms = row_l2(
             group.totals, num_columns, unobserved_weight=unobserved_weight, l2=l2, exponent=exponent
         )
-        diagonal = gramian + own[:, None].astype(np.float32)  # (B, K)
-        entries = rotated.take(group.columns, axis=0)  # (B, L, K)
+        diagonal = gramian + norms[:, None].astype(np.float32)  # (B, K)
+        entries = own.block[: group.columns.size * dim].reshape(*group.columns.shape, dim)
+        rotated.take(group.columns, axis=0, out=entries, mode="clip")  # "raise" would copy
         if group.weighted:
             entries *= group.roots[..., None]
         if entries.shape[1] <= _DUAL_SHARE * dim:
-            found, errors = _dual(entries, group.roots, diagonal)
+            found, least = _dual(entries, group.roots, diagonal)
+        elif len(blocks) == 1:
+            found, least = _primal(entries, group.roots, diagonal)
         else:
-            found, errors = np.zeros_like(diagonal), group.roots.copy()
-            if len(blocks) > 1:
-                found = solution[group.rows] @ basis
-                errors -= (entries @ found[..., None])[..., 0]
-            _primal(entries, errors, diagonal, found, blocks)
+            found = solution[group.rows] @ basis
+            least = _blockwise(entries, group.roots, diagonal, found, blocks)
         solution[group.rows] = found @ basis.T
-        return float(np.sum(errors * errors) + np.sum(diagonal * found * found))
+        return least
 
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
+    def start() -> None:
+        own.block = np.empty(largest, np.float32)
+
+    with ThreadPoolExecutor(os.cpu_count(), initializer=start) as pool:
         return sum(pool.map(solve, reversed(groups)))  # the long rows first
 
 
-def _dual(
-    entries: np.ndarray, roots: np.ndarray, diagonal: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """`x = D^-1 Z^T e`, `e = (I + Z D^-1 Z^T)^-1 s` the errors `s - Z x`: L unknowns a row."""
+def _dual(entries: np.ndarray, roots: np.ndarray, diagonal: np.ndarray) -> tuple[np.ndarray, float]:
+    """`x = D^-1 Z^T e`, `e = (I + Z D^-1 Z^T)^-1 s` the errors `s - Z x`: L unknowns a row.
+
+    The minimum is `s e`.
+    """
     scaled = entries / diagonal[:, None]  # (B, L, K)
     systems = scaled @ entries.transpose(0, 2, 1)  # (B, L, L)
-    places = np.arange(roots.shape[1])
-    systems[:, places, places] += 1
-    errors = np.linalg.solve(systems, roots[..., None])  # (B, L, 1)
-    return (errors.transpose(0, 2, 1) @ scaled)[:, 0], errors[..., 0]
+    np.einsum("bll->bl", systems)[...] += 1
+    errors = solve_positive(systems, roots.copy())  # (B, L)
+    return (errors[:, None] @ scaled)[:, 0], float(np.vdot(roots, errors))
 
 
 def _primal(
+    entries: np.ndarray, roots: np.ndarray, diagonal: np.ndarray
+) -> tuple[np.ndarray, float]:
+    """`x = (Z^T Z + D)^-1 b`, `b = Z^T s`: K unknowns a row. The minimum is `s^2 - b x`."""
+    transposed = entries.transpose(0, 2, 1)
+    systems = transposed @ entries  # (B, K, K)
+    np.einsum("bkk->bk", systems)[...] += diagonal
+    right = (transposed @ roots[..., None])[..., 0]  # (B, K)
+    found = solve_positive(systems, right.copy())
+    return found, float(np.vdot(roots, roots)) - float(np.vdot(right, found))
+
+
+def _blockwise(
     entries: np.ndarray,
-    errors: np.ndarray,
+    roots: np.ndarray,
     diagonal: np.ndarray,
     found: np.ndarray,
     blocks: list[slice],
-) -> None:
-    """`x += (Z^T Z + D)^-1 (Z^T e - D x)`, block by block of x; keeps the errors `e = s - Z x`."""
+) -> float:
+    """`x += (Z^T Z + D)^-1 (Z^T e - D x)`, block by block of x, with the errors `e = s - Z x`."""
+    errors = roots - (entries @ found[..., None])[..., 0]
     for block in blocks:
         part, own = entries[:, :, block], diagonal[:, block]  # (B, L, k), (B, k)
         transposed = part.transpose(0, 2, 1)
         systems = transposed @ part  # (B, k, k)
-        places = np.arange(own.shape[1])
-        systems[:, places, places] += own
-        steps = (transposed @ errors[..., None])[..., 0] - own * found[:, block]  # (B, k)
-        for row, system in enumerate(systems):
-            _, steps[row], failed = scipy.linalg.lapack.sposv(system.T, steps[row], overwrite_a=1)
-            if failed:
-                raise FloatingPointError(
-                    f"The system of a row of {entries.shape[1]} entries is singular in float32. "
-                    "Take a larger l2."
-                )
+        np.einsum("bkk->bk", systems)[...] += own
+        right = (transposed @ errors[..., None])[..., 0] - own * found[:, block]  # (B, k)
+        steps = solve_positive(systems, right)
         found[:, block] += steps
         errors -= (part @ steps[..., None])[..., 0]
+    return float(np.sum(errors * errors) + np.sum(diagonal * found * found))

@@ -170,6 +170,8 @@ def calibration(curves: Mapping[str, Sequence[Sequence[float]]]) -> str:
 
 def recall(curve: Sequence[Point]) -> str:
     """Draws recall against latency: ScaNN's choices as a line, other indexes as points."""
+    from matplotlib.ticker import LogLocator
+
     with _figure("recall") as (figure, save):
         axes = figure.subplots()
         line = sorted((p for p in curve if p.plan), key=lambda p: (p.milliseconds, p.recall))
@@ -193,7 +195,8 @@ def recall(curve: Sequence[Point]) -> str:
         axes.margins(x=0.12)
         axes.set_ylim(min(0.9, *(p.recall - 0.03 for p in curve)), 1.01)
         axes.xaxis.set_major_formatter("{x:g}")
-        axes.xaxis.set_minor_formatter("")
+        axes.xaxis.set_minor_locator(LogLocator(subs=(2, 5)))
+        axes.xaxis.set_minor_formatter("{x:g}")
         axes.set_xlabel("ms for one query")
         axes.set_ylabel("recall against exact search")
         axes.legend(fontsize=9, loc="lower right")

@@ -1,4 +1,4 @@
-"""The files for TensorFlow Serving were not run: what can be checked is that they are well formed."""
+"""The files for TensorFlow Serving were not run: whether they are well formed can be checked."""
 
 import re
 from pathlib import Path

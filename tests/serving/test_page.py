@@ -15,8 +15,6 @@ PICTURE = (
     "data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg' width='40' height='30'%3E"
     "%3Crect width='40' height='30' fill='teal'/%3E%3C/svg%3E"
 )
-    "data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 4 3'%3E%3C/svg%3E"
-)
 USERS = pa.table({"user_id": [f"u{i}" for i in range(20)]})
 ITEMS = pa.table(
     {

@@ -91,7 +91,7 @@ def display_values(table: pa.Table, name: str) -> np.ndarray:
 
 
 def can_display(kind: pa.DataType) -> bool:
-    """Returns whether a column of a type can be shown: strings, lists of them, numbers, booleans."""
+    """Returns whether columns of a type can be shown: strings, lists of them, numbers, booleans."""
     if pa.types.is_dictionary(kind):
         kind = kind.value_type
     tests = (pa.types.is_boolean, pa.types.is_integer, pa.types.is_floating, pa.types.is_string)

@@ -204,9 +204,9 @@ class Recipe:
             label where there is one.
         fit: Compiles and trains; returns the model and the history of its losses.
         defaults: Values of `TrainingOptions` other than its own defaults.
-        space: What `tfrecs tune` searches, by name of an option or of an argument of the model.
         prepare: Given the tables and their split, the tables that `features` and `fit` are given:
             what can be known of a query or candidate from training events. Defaults to no change.
+        space: What `tfrecs tune` searches, by name of an option or of an argument of the model.
     """
 
     model: type[RecModel]
@@ -214,8 +214,8 @@ class Recipe:
     features: Callable[[FeatureSpec], FeatureSpec]
     fit: Callable[[Training], tuple[RecModel, History]]
     defaults: dict[str, Any] = field(default_factory=dict)
-    space: Space = field(default_factory=lambda: SPACE)
     prepare: Callable[[Tables, Split], Tables] = lambda tables, split: tables
+    space: Space = field(default_factory=lambda: SPACE)
 
     @property
     def name(self) -> str:

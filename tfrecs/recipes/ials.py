@@ -30,4 +30,4 @@ SPACE = {
     "unobserved_weight": Range(0.003, 1.0),
     "l2": Range(1e-3, 0.1),
 }
-IALS_RECIPE = Recipe(IALS, NEXT_ITEM, features, fit, {"epochs": 16}, SPACE)
+IALS_RECIPE = Recipe(IALS, NEXT_ITEM, features, fit, {"epochs": 16}, space=SPACE)

@@ -85,5 +85,5 @@ MATRIX_FACTORIZATION = Recipe(
     ids_and_label,
     fit,
     {"batch_size": 1024, "learning_rate": 4e-3},
-    {**SPACE, "l2": Range(1e-3, 0.3)},
+    space={**SPACE, "l2": Range(1e-3, 0.3)},
 )

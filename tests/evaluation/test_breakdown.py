@@ -1,7 +1,7 @@
 import pyarrow as pa
 import pytest
 
-from tfrecs.evaluation import breakdown, splits
+from tfrecs.evaluation import Results, breakdown, full_ranking, splits
 
 
 def events(*pairs):
@@ -40,6 +40,16 @@ def test_a_group_without_test_events_is_empty(small, split):
     hand = small.fixed({10: [1, 3], 20: [2, 0], 30: [1, 3]})
     rows = breakdown({"hand": hand}, split, small, k=2)["users"].rows
     assert rows[1] == ["hand", "0.387", "0.500", "", "", ""]
+
+
+def test_full_ranking_tells_the_groups_of_its_first_cut_off(small, split):
+    hand = small.fixed({10: [1, 3], 20: [2, 0], 30: [1, 3]})
+    results = full_ranking({"hand": hand}, split, small, ks=(2,))
+    assert results.groups == breakdown({"hand": hand}, split, small, k=2)
+    assert Results.from_json(results.to_json()).groups == results.groups
+    other = full_ranking({"other": hand}, split, small, ks=(2,))
+    names = [row[0] for row in results.merge(other).groups["items"].rows]
+    assert names == ["test events", "hand", "other"]
 
 
 @pytest.mark.parametrize(

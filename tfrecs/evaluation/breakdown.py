@@ -54,36 +54,50 @@ def breakdown(
         expectation = f"from 1 to the number of candidates ({num_candidates})"
         raise ValueError(checks.expected("k", expectation, k))
     truth = find_truth(split, tables, mask_seen=True)
+    found = {}
+    for name, recommender in recommenders.items():
+        gains, positions = [], []
+        for start in range(0, truth.queries.num_rows, batch_size):
+            rows = slice(start, start + batch_size)
+            queries = truth.queries.slice(start, batch_size)
+            positions.append(recommender.recommend(queries, k, truth.seen[rows])[1])
+            gains.append(per_user(positions[-1], truth.relevant[rows], [k])[f"ndcg@{k}"])
+        found[name] = np.concatenate(gains), np.concatenate(positions)
+    return group_tables(truth, found, k, edges)
+
+
+def group_tables(
+    truth: Truth,
+    found: Mapping[str, tuple[np.ndarray, np.ndarray]],
+    k: int,
+    edges: Sequence[int] = EDGES,
+) -> dict[str, Table]:
+    """Returns the tables of `breakdown` of what has been recommended.
+
+    Args:
+        truth: Test users and what they took.
+        found: By recommender, nDCG of each user `(U,)` and positions `(U, k)`.
+        k: Cut-off of both.
+        edges: First number of events of each group.
+    """
     users = _groups(np.diff(truth.seen.indptr), edges)
     items = _groups(truth.popularity, edges)
-    names = _names(edges)
-    wanted = np.bincount(items[truth.relevant.indices], minlength=len(edges))
-    sizes = {"users": np.bincount(users, minlength=len(edges)), "items": wanted}
-    rows = {"users": [_row("test users", sizes["users"])]}
-    rows["items"] = [_row("test events", sizes["items"])]
-    for name, recommender in recommenders.items():
-        gains, found = _found(recommender, truth, items, k, len(edges), batch_size)
+    relevant = sp.csr_matrix(truth.relevant)
+    of_users = np.bincount(users, minlength=len(edges))
+    of_items = np.bincount(items[relevant.indices], minlength=len(edges))
+    tables = {
+        "users": [_row("test users", of_users)],
+        "items": [_row("test events", of_items)],
+    }
+    for name, (gains, positions) in found.items():
         total = np.bincount(users, gains, minlength=len(edges))
-        rows["users"].append(_row(name, _shares(total, sizes["users"])))
-        rows["items"].append(_row(name, _shares(found, sizes["items"])))
+        hits = items[positions[find_hits(positions, relevant)[0]]]
+        tables["users"].append(_row(name, _shares(total, of_users)))
+        tables["items"].append(
+            _row(name, _shares(np.bincount(hits, minlength=len(edges)), of_items))
+        )
     metric = {"users": f"ndcg@{k}, users of", "items": f"recall@{k}, items of"}
-    return {what: Table([metric[what], *names], rows[what]) for what in rows}
-
-
-def _found(
-    recommender: Any, truth: Truth, items: np.ndarray, k: int, num_groups: int, batch_size: int
-) -> tuple[np.ndarray, np.ndarray]:
-    """Returns nDCG of each user `(U,)`, and the hits of each group of items."""
-    gains, hits = [], np.zeros(num_groups)
-    for start in range(0, truth.queries.num_rows, batch_size):
-        rows = slice(start, start + batch_size)
-        queries, seen = truth.queries.slice(start, batch_size), truth.seen[rows]
-        relevant = sp.csr_matrix(truth.relevant[rows])
-        _, positions = recommender.recommend(queries, k, seen)
-        gains.append(per_user(positions, relevant, [k])[f"ndcg@{k}"])
-        hit = find_hits(positions, relevant)[0]
-        hits += np.bincount(items[positions[hit]], minlength=num_groups)
-    return np.concatenate(gains), hits
+    return {what: Table([metric[what], *_names(edges)], rows) for what, rows in tables.items()}
 
 
 def _groups(counts: np.ndarray, edges: Sequence[int]) -> np.ndarray:

@@ -9,6 +9,7 @@ import numpy as np
 from tfrecs import checks
 from tfrecs.baselines import Baseline, Oracle
 from tfrecs.evaluation.bootstrap import Estimate, resample_means
+from tfrecs.evaluation.breakdown import group_tables
 from tfrecs.evaluation.results import LOWER_IS_BETTER, Results, Setting
 from tfrecs.evaluation.splits import Split
 from tfrecs.evaluation.truth import Truth, find_truth
@@ -35,7 +36,7 @@ def full_ranking(
     Users count alike: a metric is a mean over the users who took something in the test. Intervals
     are 95 % by bootstrap over users; differences to the best baseline are of the same users.
     Coverage, average popularity (training events of what is recommended) and Gini are of the
-    first `ks[0]` recommendations.
+    first `ks[0]` recommendations, and so are the groups of users and items (`breakdown`).
 
     Args:
         recommenders: By name, whatever has `recommend(queries, k, exclude)`: `ModelRecommender`,
@@ -63,7 +64,7 @@ def full_ranking(
     resampled: dict[str, np.ndarray] = {}
     scores: dict[str, dict[str, Estimate]] = {}
     exposure = {"test": _tenths(truth, np.asarray(truth.relevant.sum(axis=0)).ravel())}
-    warnings, seconds = [], {}
+    warnings, seconds, firsts = [], {}, {}
     kinds = {name: kind_of(recommender) for name, recommender in recommenders.items()}
     for name, recommender in recommenders.items():
         start = time.perf_counter()
@@ -72,6 +73,7 @@ def full_ranking(
         resampled[name] = resample_means(values, num_bootstrap, seed)
         scores[name] = estimates(_names(ks), values.mean(axis=0), resampled[name])
         scores[name] |= _catalogue(first, truth, ks[0])
+        firsts[name] = values[:, 0], first
         exposure[name] = _tenths(truth, catalogue.exposure(first, len(truth.popularity)))
         if kinds[name] == "model":
             warnings += _degenerate(name, first)
@@ -87,6 +89,7 @@ def full_ranking(
         reference=reference,
         differences=differences,
         exposure=exposure,
+        groups=group_tables(truth, firsts, ks[0]),
         warnings=[*warnings, *beaten(kinds, reference, differences)],
         seconds=seconds,
     )

@@ -66,6 +66,7 @@ class Results:
         differences: Paired differences to the reference, by recommender and metric.
         exposure: By recommender, the share of its recommendations that go to each tenth of the
             catalogue, the most popular tenth first; "test" is what users took.
+        groups: The main metrics by the activity of "users" and the popularity of "items".
         calibration: By model of clicks, predicted and observed rate of each bin.
         warnings: What a reader should know before believing a number.
         seconds: Time each recommender took.
@@ -77,6 +78,7 @@ class Results:
     reference: str | None = None
     differences: Scores = field(default_factory=dict)
     exposure: Mapping[str, Sequence[float]] = field(default_factory=dict)
+    groups: Mapping[str, Table] = field(default_factory=dict)
     calibration: Mapping[str, Sequence[Sequence[float]]] = field(default_factory=dict)
     warnings: Sequence[str] = ()
     seconds: Mapping[str, float] = field(default_factory=dict)
@@ -197,13 +199,19 @@ class Results:
             reference=self.reference if same else None,
             differences={**self.differences, **other.differences} if same else {},
             exposure={**self.exposure, **other.exposure},
+            groups={
+                name: Table(table.columns, [*table.rows, *other.groups[name].rows[1:]])
+                for name, table in self.groups.items()
+                if name in other.groups
+            },
             warnings=[*self.warnings, *other.warnings],
             seconds={**self.seconds, **other.seconds},
         )
 
     def to_dict(self) -> dict[str, Any]:
         """Returns the results as primitives."""
-        return asdict(self)
+        groups = {name: list(table) for name, table in self.groups.items()}
+        return asdict(self) | {"groups": groups}
 
     def to_json(self) -> str:
         """Returns the results as JSON text."""
@@ -219,6 +227,8 @@ class Results:
                 name: {metric: Estimate(**estimate) for metric, estimate in scores.items()}
                 for name, scores in fields[part].items()
             }
+        groups = fields.get("groups", {})  # runs of before have none
+        fields["groups"] = {name: Table(*table) for name, table in groups.items()}
         return cls(**fields)
 
     @classmethod

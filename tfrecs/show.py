@@ -129,6 +129,8 @@ def evaluate(console: Console, run: Run) -> None:
     """Evaluates a run, prints the leaderboard and writes the report."""
     results = run.judge()
     results_table(console, results)
+    for found in results.groups.values():
+        console.print(f"\n{found}", highlight=False, markup=False)
     path = report(run, results)
     console.print(f"Report: [bold]{path}[/]")
 

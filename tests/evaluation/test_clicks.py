@@ -102,7 +102,6 @@ def test_events_without_users_stand_for_themselves(split, tmp_path):
     assert results["hand", "auc"] == pytest.approx(3 / 4)
     assert "gauc" not in results.metrics
     assert results.setting.counted == "4 test events"
-    assert "4 test events" in str(results)
     summary = summarize(tables, split)
     page = write_report(tmp_path / "r.html", title="Clicks", summary=summary, results=results)
     assert "long tail" not in page.read_text()

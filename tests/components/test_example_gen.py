@@ -1,3 +1,4 @@
+import gzip
 import json
 
 import numpy as np
@@ -46,6 +47,18 @@ def test_every_format_gives_its_rows_back(format, events, tmp_path):
         assert mine == theirs
 
 
+def test_a_compressed_file_without_a_line_of_names_is_read_by_the_types_given(tmp_path):
+    text = "1\t5\tabc\n0\t\t007\n0\t2\t\n" * 20
+    with gzip.open(tmp_path / "train.txt.gz", "wt") as file:
+        file.write(text)
+    columns = {"label": "int64", "I1": "float32", "C1": "string"}
+    examples = generate(tmp_path, tmp_path / "train.txt.gz", columns=columns, splits={"all": 1})
+    found = io.read_table(examples, "all").slice(0, 3).to_pydict()
+    assert found == {"label": [1, 0, 0], "I1": [5.0, None, 2.0], "C1": ["abc", "007", None]}
+    with pytest.raises(ValueError, match=r"`columns\['label'\]` must be a type such as"):
+        generate(tmp_path, tmp_path / "train.txt.gz", columns={"label": "number"})
+
+
 def test_nulls_come_back_as_nulls(tmp_path):
     table = pa.table({"a": ["x", None] * 20, "b": pa.array([None, 1] * 20, pa.int64())})
     pq.write_table(table, tmp_path / "t.parquet")
@@ -82,6 +95,16 @@ def test_time_cuts_the_oldest_first(events, generate):
     train, late = (io.read_table(examples, s)["timestamp"].to_numpy() for s in ("train", "eval"))
     assert train.max() < late.min()
     assert (len(train), len(late)) == (1_500, 500)
+
+
+def test_time_and_partition_cut_whole_groups_by_their_first_time(tmp_path):
+    table = pa.table({"session": ["b", "a", "b", "c", "d"], "at": [5, 1, 9, 6, 7]})
+    pq.write_table(table, tmp_path / "e.parquet")
+    how = {"partition": "session", "time": "at", "splits": {"train": 1, "eval": 1}}
+    examples = generate(tmp_path, tmp_path / "e.parquet", **how)
+    # in order of their first times a, b, c, d: the first half is a and b, with the event at 9
+    found = {s: sorted(io.read_table(examples, s)["at"].to_pylist()) for s in ("train", "eval")}
+    assert found == {"train": [1, 5, 9], "eval": [6, 7]}
 
 
 def test_the_same_rows_give_the_same_bytes(events, tmp_path):
@@ -145,13 +168,11 @@ def test_bad_arguments_are_told(events, tmp_path):
     path = tmp_path / "e.parquet"
     with pytest.raises(FileNotFoundError, match="a file, a folder with files"):
         generate(tmp_path, tmp_path / "none.csv")
-    (tmp_path / "notes.txt").write_text("x")
-    with pytest.raises(ValueError, match=r"`extension of notes.txt` must be one of"):
-        generate(tmp_path, tmp_path / "notes.txt")
+    (tmp_path / "notes.md").write_text("x")
+    with pytest.raises(ValueError, match=r"`extension of notes.md` must be one of"):
+        generate(tmp_path, tmp_path / "notes.md")
     with pytest.raises(ValueError, match=r"`column` must be one of .*'user'"):
         generate(tmp_path, path, partition="user")
-    with pytest.raises(ValueError, match="`None` where `time` is given"):
-        generate(tmp_path, path, partition="user_id", time="timestamp")
     with pytest.raises(ValueError, match=r"`splits\['eval'\]` must be an integer of 1 or more"):
         generate(tmp_path, path, splits={"train": 1, "eval": 0})
     with pytest.raises(ValueError, match="with rows in 'eval'"):

@@ -1,5 +1,6 @@
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -92,6 +93,20 @@ def test_a_failure_names_the_node_and_its_log_and_lets_others_finish(tmp_path):
 def test_a_run_folder_links_to_its_artifacts(tmp_path):
     result = run(tmp_path)
     assert (result.folder / "Repeat" / "model" / "text").read_text() == "abab"
+
+
+def test_the_page_of_a_run_links_what_was_made_of_what(tmp_path):
+    result = run(tmp_path, times=3)
+    (result.outputs["Repeat"]["model"].path / "notes.html").write_text("x")
+    page = (run(tmp_path, times=3).folder / "run.html").read_text()
+    assert '<li>model from <a href="#Repeat">Repeat</a>' in page
+    assert "&#34;times&#34;: 3" in page
+    (link,) = re.findall(r'href="([^"]*notes.html)"', page)
+    assert (result.folder / link).read_text() == "x"
+    with pytest.raises(local.PipelineError):
+        run(tmp_path, text="!")
+    last = sorted((tmp_path / "runs").iterdir())[-1]
+    assert "`text` must be quiet" in (last / "run.html").read_text()
 
 
 def test_one_run_at_a_time(tmp_path):

@@ -51,6 +51,9 @@ def test_missing_values_are_counted(generate):
     assert found["a"].string_stats.common_stats.num_missing == 2
     assert found["b"].num_stats.common_stats.num_missing == 1
     assert found["b"].num_stats.num_zeros == 1
+    page = (statistics.path / "statistics.html").read_text()
+    assert 'class="share lost" style="width:3.0rem"' in page  # half of 6
+    assert "all, 0 to 4" in page
 
 
 def test_integers_carry_the_counts_of_their_values(events, generate):
@@ -116,6 +119,6 @@ def test_above_a_million_values_the_frequent_ones_stay_and_distinct_ones_are_est
         texts = pa.array(np.arange(start, start + 250_000)).cast(pa.string())
         values.update(pa.chunked_array([texts, pa.array(["often"] * 10_000)]))
     values.settle()
-    assert len(values.table) <= 1 << 20
+    assert len(values.counts) <= 1 << 20
     assert values.ranked(1) == [("often", 60_000)]
     assert values.unique == pytest.approx(1_500_001, rel=0.03)

@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -12,7 +13,6 @@ _POINTS = 4_096  # weighted points that stand for all numbers
 _MOST = 1 << 20  # distinct values counted; then the rarer half is dropped
 _PENDING = 1 << 16  # counts gathered before they are added up
 _ORDER = [("count", "descending"), ("value", "ascending")]
-_NO_COUNTS = pa.array([], pa.int64())
 _HASHES = 1 << 14  # least hashes kept, whose spread tells the number of distinct values
 
 
@@ -92,8 +92,10 @@ class Values:
     """
 
     def __init__(self) -> None:
-        self.table = pa.table({"value": pa.array([], pa.large_binary()), "count": _NO_COUNTS})
-        self.pending: list[pa.Table] = []
+        self.values: Any = None  # distinct: integers or large binary
+        self.counts: np.ndarray = np.zeros(0, np.int64)
+        self.pending: list[tuple[Any, np.ndarray]] = []
+        self.waiting = 0
         self.total = 0
         self.bytes = 0
         self.words = 0
@@ -102,32 +104,49 @@ class Values:
         self.hashes = np.zeros(0, np.uint64)
 
     def update(self, values: pa.ChunkedArray) -> None:
-        """Adds values that are not null; integers count as their decimal text."""
+        """Adds values that are not null."""
         numbers = pa.types.is_integer(values.type)
         if self.given_up or not len(values):
             return
         counted = pc.value_counts(values.combine_chunks())
-        counts, found = counted.field("counts"), counted.field("values")
-        texts = found.cast(pa.string()) if numbers else found
-        held = counts.to_numpy()
+        counts, found = counted.field("counts").to_numpy(), counted.field("values")
         self.total += len(values)
-        self.bytes += int(pc.binary_length(texts).to_numpy() @ held)
-        self.words += len(values)
-        if not _is_binary(texts.type):
-            self.words += int(pc.count_substring(texts, " ").to_numpy() @ held)
-        self.pending.append(pa.table({"value": texts.cast(pa.large_binary()), "count": counts}))
-        if sum(map(len, self.pending)) > max(_PENDING, 2 * len(self.table)):
+        if not numbers:
+            self.bytes += int(pc.binary_length(found).to_numpy() @ counts)
+            self.words += len(values)
+            if not _is_binary(found.type):
+                self.words += int(pc.count_substring(found, " ").to_numpy() @ counts)
+            found = found.cast(pa.large_binary())
+        if self._add(found, counts) and numbers and len(self.counts) > self.total / 2:
+            self._give_up()
+
+    def _give_up(self) -> None:
+        self.given_up, self.values, self.counts = True, None, np.zeros(0, np.int64)
+        self.pending, self.waiting = [], 0
+
+    def _add(self, values: Any, counts: np.ndarray) -> bool:
+        """Adds counted values, and returns whether it was time to add up what is pending."""
+        if self.pruned:
+            self._note(values)
+        self.pending.append((values, counts))
+        self.waiting += len(counts)
+        full = self.waiting > max(_PENDING, 2 * len(self.counts))
+        if full:
             self.settle()
-            rare = len(self.table) > self.total / 2
-            self.given_up = numbers and rare and self.total > _PENDING
+        return full
 
     def settle(self) -> None:
         """Adds up what is pending."""
-        both = pa.concat_tables([self.table, *self.pending])
-        self.pending = []
-        summed = both.group_by("value").aggregate([("count", "sum")])
-        self.table = pa.table({"value": summed["value"], "count": summed["count_sum"]})
-        if self.pruned or len(self.table) > _MOST:
+        if not self.pending:
+            return
+        if self.values is not None:
+            self.pending.insert(0, (self.values, self.counts))
+        encoded = pa.concat_arrays([values for values, _ in self.pending]).dictionary_encode()
+        counts = np.concatenate([counts for _, counts in self.pending])
+        self.values = encoded.dictionary
+        self.counts = np.bincount(encoded.indices.to_numpy(), counts).astype(np.int64)
+        self.pending, self.waiting = [], 0
+        if len(self.counts) > _MOST:
             self._prune()
 
     def merge(self, other: "Values") -> None:
@@ -135,33 +154,76 @@ class Values:
         self.total += other.total
         self.bytes += other.bytes
         self.words += other.words
-        self.pruned |= other.pruned
-        self.given_up |= other.given_up
-        self.hashes = np.concatenate([self.hashes, other.hashes])
-        self.pending += [other.table, *other.pending]
-        self.settle()
+        other.settle()
+        if self.given_up or other.given_up:
+            self._give_up()
+        elif other.values is not None:
+            if other.pruned:
+                self.settle()
+                self._start_noting()
+                self.hashes = np.unique(np.append(self.hashes, other.hashes))[:_HASHES]
+            self._add(other.values, other.counts)
 
     def _prune(self) -> None:
-        values = self.table["value"].to_numpy()
-        hashed = tf.strings.to_hash_bucket_fast(tf.constant(values), 2**62).numpy()
-        self.hashes = np.unique(np.append(self.hashes, hashed.astype(np.uint64)))[:_HASHES]
-        self.pruned = True
-        if len(self.table) > _MOST:
-            kept = pc.select_k_unstable(self.table, _MOST // 2, _ORDER)
-            self.table = self.table.take(kept).combine_chunks()
+        """Drops the rarer half, and all that are as rare as the most frequent of it."""
+        self._start_noting()
+        kept = np.flatnonzero(self.counts > np.partition(self.counts, -_MOST // 2)[-_MOST // 2])
+        self.values, self.counts = self.values.take(pa.array(kept)), self.counts[kept]
+
+    def _start_noting(self) -> None:
+        if not self.pruned:
+            self.pruned = True
+            if self.values is not None:
+                self._note(self.values)
+
+    def _note(self, values: Any) -> None:
+        """Keeps the least hashes, which tell how many distinct values there are."""
+        hashed = _hashes(values)
+        if len(self.hashes) == _HASHES:
+            hashed = hashed[hashed < self.hashes[-1]]
+        self.hashes = np.unique(np.append(self.hashes, hashed))[:_HASHES]
+
+    def _best(self, most: int) -> np.ndarray:
+        """Returns the places of the most frequent values, ties by value."""
+        table = pa.table({"value": self.values, "count": self.counts})
+        best: np.ndarray = pc.select_k_unstable(table, min(most, len(table)), _ORDER).to_numpy()
+        return best
 
     @property
     def unique(self) -> int:
         """Number of distinct values, estimated within a percent or so above a million."""
+        self.settle()
         if not self.pruned:
-            return len(self.table)
+            return len(self.counts)
         return int((_HASHES - 1) / (float(self.hashes[-1]) / 2.0**62))
 
     def ranked(self, most: int) -> list[tuple[str, int]]:
         """Returns the most frequent values with their counts, ties by value."""
-        best = self.table.take(pc.select_k_unstable(self.table, min(most, len(self.table)), _ORDER))
-        texts = [value.decode("utf-8", "replace") for value in best["value"].to_pylist()]
-        return list(zip(texts, best["count"].to_pylist(), strict=True))
+        self.settle()
+        if self.values is None:
+            return []
+        best = self._best(most)
+        texts = _texts(self.values.take(best)).to_pylist()
+        shown = [value.decode("utf-8", "replace") for value in texts]
+        return list(zip(shown, self.counts[best].tolist(), strict=True))
+
+
+def _texts(values: Any) -> Any:
+    """Returns values as bytes, integers as their decimal text."""
+    numbers = pa.types.is_integer(values.type)
+    return values.cast(pa.string()).cast(pa.large_binary()) if numbers else values
+
+
+def _hashes(values: Any) -> np.ndarray:
+    """Returns a hash below 2^62 of each value: uint64 `(N,)`."""
+    if not pa.types.is_integer(values.type):
+        texts = values.to_numpy(zero_copy_only=False)
+        buckets = tf.strings.to_hash_bucket_fast(tf.constant(texts), 2**62)
+        return np.asarray(buckets.numpy().astype(np.uint64))
+    mixed = values.to_numpy().astype(np.int64).view(np.uint64) + np.uint64(0x9E3779B97F4A7C15)
+    for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB)):  # splitmix64
+        mixed = (mixed ^ (mixed >> np.uint64(shift))) * np.uint64(factor)
+    return np.asarray((mixed ^ (mixed >> np.uint64(31))) >> np.uint64(2))
 
 
 def _is_binary(kind: pa.DataType) -> bool:

@@ -1,7 +1,8 @@
 """Runs one function over many parts of the data by Apache Beam; the only file that imports it.
 
-Without options Beam's DirectRunner runs on this machine, with as many threads as processors. On a
-cluster the folders of artifacts and sources must be on a file system that all workers see:
+Without options Beam's DirectRunner runs on this machine, with as many processes as processors, or
+in this process where the data are few. On a cluster the folders of artifacts and sources must be on
+a file system that all workers see:
 
     --runner=DataflowRunner --project=P --region=R --temp_location=gs://B/tmp \\
         --sdk_container_image=IMAGE      an image with tfrecs; buckets mounted by gcsfuse
@@ -9,7 +10,6 @@ cluster the folders of artifacts and sources must be on a file system that all w
     --runner=SparkRunner --spark_master_url=spark://HOST:7077
 """
 
-import os
 import pickle
 import tempfile
 from collections.abc import Callable, Sequence
@@ -26,6 +26,7 @@ def drive(
     parts: Sequence[Any],
     options: Sequence[str],
     scratch: str | Path,
+    workers: int = 1,
 ) -> list[_Result]:
     """Returns `work(part)` for every part, in their order.
 
@@ -34,6 +35,7 @@ def drive(
         parts: What it is given.
         options: Options of the pipeline, as on a command line.
         scratch: Folder that all workers see, for the results.
+        workers: Processes of the DirectRunner; 1 runs in this process. Defaults to 1.
 
     Raises:
         ImportError: apache-beam is not installed.
@@ -45,8 +47,9 @@ def drive(
         remedy = "runner='beam' needs apache-beam: pip install 'tfrecs[pipelines]'"
         raise ImportError(remedy) from error
     if not any(option.startswith("--runner") for option in options):
-        workers = f"--direct_num_workers={os.cpu_count()}"
-        options = [workers, "--direct_running_mode=multi_threading", *options]
+        mode = "multi_processing" if workers > 1 else "in_memory"
+        direct = [f"--direct_num_workers={workers}", f"--direct_running_mode={mode}"]
+        options = [*direct, *options]
     with tempfile.TemporaryDirectory(dir=scratch, prefix=".beam-") as folder:
         kept = _Kept(work, folder)
         with beam.Pipeline(options=PipelineOptions(list(options))) as pipeline:

@@ -40,12 +40,13 @@ def drive(
     [1, 2]
     """
     checks.one_of("runner", runner, RUNNERS)
+    workers = 1 if size < _SMALL else min(os.cpu_count() or 1, len(parts))
     if runner == "beam":
         from tfrecs.components import beam
 
-        return beam.drive(work, parts, beam_options, scratch)
-    if len(parts) == 1 or size < _SMALL:
+        return beam.drive(work, parts, beam_options, scratch, workers)
+    if workers == 1:
         return [work(part) for part in parts]
     spawn = multiprocessing.get_context("spawn")  # TensorFlow does not survive a fork
-    with ProcessPoolExecutor(os.cpu_count(), spawn, end_with, (os.getpid(),)) as processes:
+    with ProcessPoolExecutor(workers, spawn, end_with, (os.getpid(),)) as processes:
         return list(processes.map(work, parts))

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import tensorflow as tf
 
 from tfrecs import checks
@@ -27,7 +28,8 @@ def example_gen(
     examples: Output[Examples],
     *,
     source: str,
-    splits: dict[str, int] = {"train": 9, "eval": 1},  # noqa: B006 read alone
+    columns: dict[str, str] = {},  # noqa: B006 read alone
+    splits: dict[str, int] = {"train": 9, "eval": 1},  # noqa: B006
     partition: str | None = None,
     time: str | None = None,
     span: int | None = None,
@@ -38,41 +40,44 @@ def example_gen(
     """Files of rows into TFRecord shards of tf.Example, split for training and judging.
 
     Memory is bounded by the blocks of 65,536 rows that each process holds, and with `time` by 8
-    bytes a row.
+    bytes a row, with `partition` too by each group's value and first time.
 
     Args:
         examples: Shards by split.
-        source: CSV, TSV, Parquet or JSON lines: a file, a folder or a pattern, which may hold
-            `{SPAN}` and `{VERSION}`; or `tfds://name`.
+        source: CSV, TSV, Parquet or JSON lines, the texts also compressed (.gz): a file, a folder
+            or a pattern, which may hold `{SPAN}` and `{VERSION}`; or `tfds://name`.
+        columns: Types by name, as `{"label": "int64", "C1": "string"}`, of CSV and TSV files that
+            have no line of names. Defaults to none: the first line names the columns.
         splits: Shares by name, in order. Defaults to nine parts "train", one "eval".
         partition: Column whose values stay together (all rows of a user in one split), by hash;
             `None` goes by the row's number.
-        time: Column by whose order the splits are cut, the oldest first; `None` to hash.
+        time: Column by whose order the splits are cut, the oldest first; with `partition`, whole
+            groups (sessions) by their first time. `None` to hash.
         span: Span to read; `None` for the last one.
         rows_per_shard: Rows of a shard, where the source is Parquet. Defaults to 1,000,000.
         runner: "local" or "beam". Defaults to "local".
         beam_options: Options of the Beam pipeline, as `--runner=FlinkRunner`.
     """
     checks.positive("rows_per_shard", rows_per_shard)
-    if partition is not None and time is not None:
-        raise ValueError(checks.expected("partition", "`None` where `time` is given", partition))
     path, number, version = sources.resolve_span(source, span)
-    found = sources.pieces(path, rows_per_shard)
+    found = sources.pieces(path, rows_per_shard, columns)
     first = io.normalised(next(found[0].read(_ROWS)))
     for column in (partition, time):
         if column is not None:
             checks.one_of("column", column, first.column_names)
-    columns = layouts(first.schema)
+    laid = layouts(first.schema)
     bounds = _bounds(splits)
     assign: Assign = _ByHash(bounds, partition)
-    if time is not None:
+    if time is not None and partition is not None:
+        assign = _ByGroup(partition, *_groups(found, partition, time, bounds))
+    elif time is not None:
         assign = _ByTime(_cuts(found, time, bounds), time)
     work = partial(
         _write_piece,
         pieces=found,
         folder=examples.uri,
         schema=first.schema,
-        columns=columns,
+        columns=laid,
         names=list(splits),
         assign=assign,
     )
@@ -86,7 +91,7 @@ def example_gen(
         if count == 0:
             remedy = "Give it a greater share, or another `partition`."
             raise ValueError(checks.expected("splits", f"with rows in {split!r}", rows, remedy))
-    io.write_columns(examples.path, columns)
+    io.write_columns(examples.path, laid)
     io.say(examples, rows, source=path, span=number, version=version)
 
 
@@ -172,12 +177,48 @@ class _ByTime:
         return np.asarray(np.searchsorted(self.cuts, table[self.time].to_numpy(), side="right"))
 
 
+@dataclass(frozen=True)
+class _ByGroup:
+    """Assigns whole groups of rows."""
+
+    partition: str
+    groups: pa.Array
+    sides: np.ndarray
+
+    def __call__(self, table: pa.Table, first: int) -> np.ndarray:
+        del first
+        column = table[self.partition].combine_chunks()
+        return np.asarray(self.sides[pc.index_in(column, value_set=self.groups).to_numpy()])
+
+
 def _bounds(splits: dict[str, int]) -> np.ndarray:
     """Returns the last bucket of each split, and one."""
     for name, share in splits.items():
         if isinstance(share, bool) or not isinstance(share, int) or share < 1:
             raise ValueError(checks.expected(f"splits[{name!r}]", "an integer of 1 or more", share))
     return np.cumsum(list(splits.values()))
+
+
+def _groups(
+    found: list[sources.Piece], partition: str, time: str, bounds: np.ndarray
+) -> tuple[pa.Array, np.ndarray]:
+    """Returns the groups and their splits, in order of their first times."""
+
+    def first_times(table: pa.Table) -> pa.Table:
+        firsts = table.group_by("group").aggregate([("time", "min")])
+        return firsts.rename_columns(["group", "time"])
+
+    names = ["group", "time"]
+    blocks = [
+        first_times(io.normalised(table.select([partition, time])).rename_columns(names))
+        for piece in found
+        for table in piece.read(_ROWS)
+    ]
+    order = [("time", "ascending"), ("group", "ascending")]
+    firsts = first_times(pa.concat_tables(blocks)).sort_by(order)
+    ends = bounds * len(firsts) // bounds[-1]
+    sides = np.searchsorted(ends, np.arange(len(firsts)), side="right")
+    return firsts["group"].combine_chunks(), sides
 
 
 def _cuts(found: list[sources.Piece], time: str, bounds: np.ndarray) -> np.ndarray:

@@ -3,6 +3,7 @@
 from dataclasses import replace
 from typing import Any
 
+import keras
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -37,6 +38,7 @@ def index_builder(
         name: Name under which it is served; `None` for the model's.
         recall: Wanted recall of an approximate index against exact search. Defaults to 0.98.
     """
+    keras.utils.clear_session(free_memory=False)  # names of layers count from 1 again
     run = Run.load(model.path)
     if candidates is not None:
         rows = io.read_table(candidates, io.splits(candidates)[0])

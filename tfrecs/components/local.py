@@ -1,7 +1,7 @@
 """Runs a pipeline on this machine: processes, a cache by content, resume, one folder a run.
 
     <root>/artifacts/<Component>/<key>/<output>/   what was made; a folder appears whole or not
-    <root>/runs/<time>/                            run.json, a log a node, links to its artifacts
+    <root>/runs/<time>/                            run.json, run.html, a log a node, its artifacts
     <root>/lineage.sqlite                          who made what of what
 
 The key of an execution hashes its component, code, parameters, the digests of its inputs and the
@@ -30,6 +30,7 @@ from tfrecs.components import artifacts, worker
 from tfrecs.components.artifacts import Artifact
 from tfrecs.components.component import Channel, LatestBlessed, Node
 from tfrecs.components.pipeline import Pipeline
+from tfrecs.components.run_page import write_run_page
 from tfrecs.components.store import Store
 from tfrecs.files import written_aside
 
@@ -213,6 +214,7 @@ class _Running:
         }
         with written_aside(self.result.folder / "run.json") as aside:
             aside.write_text(json.dumps(said, indent=2, ensure_ascii=False))
+        write_run_page(self.result.folder, self.store, said)
 
 
 def _new_folder(runs: Path) -> Path:

@@ -8,6 +8,7 @@ from tensorflow_metadata.proto.v0 import statistics_pb2
 
 _SHOWN = 8  # top values
 _LONG = 40
+_WIDE = 6  # rem of the longest bar
 
 
 def write_statistics_page(path: Path, splits: Mapping[str, Any]) -> None:
@@ -17,7 +18,8 @@ def write_statistics_page(path: Path, splits: Mapping[str, Any]) -> None:
         path: The HTML file.
         splits: A DatasetFeatureStatisticsList by split.
     """
-    datasets = {name: message.datasets[0] for name, message in splits.items()}
+    train_first = sorted(splits, key=lambda name: (name != "train", name))
+    datasets = {name: splits[name].datasets[0] for name in train_first}
     counts = ", ".join(f"{name}: {d.num_examples:,} rows" for name, d in datasets.items())
     write_page(path, "Statistics", [(counts, False)], datasets)
 
@@ -68,20 +70,42 @@ def _feature(name: str, by_split: Mapping[str, Any]) -> dict[str, Any]:
         "type": kind.Name(next(iter(by_split.values())).type),
         "rows": [(row, [column.get(row, "") for column in columns]) for row in rows],
         "splits": [
-            {"name": split, "bars": _bars(feature), "top": _top(feature)}
+            {
+                "name": split,
+                "bars": _bars(feature),
+                "range": _range(feature),
+                "top": _top(feature),
+                "missing": round(_WIDE * _missing(feature), 2),
+            }
             for split, feature in by_split.items()
         ],
     }
 
 
+def _common(feature: Any) -> Any:
+    return (
+        feature.string_stats if feature.HasField("string_stats") else feature.num_stats
+    ).common_stats
+
+
+def _missing(feature: Any) -> float:
+    """Returns the share of rows without a value."""
+    common = _common(feature)
+    return float(common.num_missing / max(common.num_missing + common.num_non_missing, 1))
+
+
+def _range(feature: Any) -> str:
+    return f"{feature.num_stats.min:,.6g} to {feature.num_stats.max:,.6g}"
+
+
 def _numbers(feature: Any) -> dict[str, str]:
     texts = feature.HasField("string_stats")
     stats = feature.string_stats if texts else feature.num_stats
-    common = stats.common_stats
+    common = _common(feature)
     rows = common.num_missing + common.num_non_missing
     found = {
         "rows": f"{rows:,}",
-        "missing": f"{common.num_missing:,} ({100 * common.num_missing / max(rows, 1):.2f} %)",
+        "missing": f"{common.num_missing:,} ({100 * _missing(feature):.2f} %)",
     }
     if common.max_num_values > 1:
         found["values a row"] = f"{common.min_num_values} to {common.max_num_values}"
@@ -119,7 +143,7 @@ def _top(feature: Any) -> list[dict[str, Any]]:
         {
             "text": value.value if len(value.value) <= _LONG else value.value[: _LONG - 1] + "…",
             "count": f"{value.frequency:,.0f}",
-            "width": round(6 * value.frequency / highest, 2),
+            "width": round(_WIDE * value.frequency / highest, 2),
         }
         for value in best
     ]

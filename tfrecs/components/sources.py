@@ -3,18 +3,26 @@
 import datetime
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.csv
 import pyarrow.dataset as pads
 import pyarrow.parquet as pq
 
 from tfrecs import checks
 
-_FORMATS = {".csv": "csv", ".tsv": "tsv", ".parquet": "parquet", ".jsonl": "json", ".json": "json"}
+_FORMATS = {
+    ".csv": "csv",
+    ".tsv": "tsv",
+    ".txt": "tsv",
+    ".parquet": "parquet",
+    ".jsonl": "json",
+    ".json": "json",
+}
 _TFDS = "tfds://"
 _SPAN = re.compile(r"\{(SPAN|VERSION|YYYY|MM|DD)\}")
 
@@ -27,11 +35,13 @@ class Piece:
         path: The file; for TFDS the name of the data set.
         format: "csv", "tsv", "parquet", "json" or "tfds".
         groups: Row groups of a Parquet file; `None` for the whole file.
+        columns: Types by name of a CSV or TSV file without a line of names; empty with one.
     """
 
     path: str
     format: str
     groups: tuple[int, ...] | None = None
+    columns: dict[str, str] = field(default_factory=dict)
 
     def read(self, batch_size: int) -> Iterator[pa.Table]:
         """Yields tables of at most `batch_size` rows; only a few are in memory at a time."""
@@ -45,15 +55,37 @@ class Piece:
             scanner = _dataset(self).scanner(batch_size=batch_size, fragment_readahead=1)
             for batch in scanner.to_batches():
                 if batch.num_rows:
-                    yield pa.Table.from_batches([batch])
+                    yield _without_empty(pa.Table.from_batches([batch]))
 
 
 def _dataset(piece: Piece) -> Any:
     if piece.format == "json":
         return pads.dataset(piece.path, format="json")
     delimiter = "\t" if piece.format == "tsv" else ","
-    options = pads.CsvFileFormat(pa.csv.ParseOptions(delimiter=delimiter))
+    types = {name: _type(name, kind) for name, kind in piece.columns.items()}
+    options = pads.CsvFileFormat(
+        pa.csv.ParseOptions(delimiter=delimiter),
+        convert_options=pa.csv.ConvertOptions(column_types=types or None),
+        read_options=pa.csv.ReadOptions(column_names=list(types) or None),
+    )
     return pads.dataset(piece.path, format=options)
+
+
+def _type(name: str, kind: str) -> pa.DataType:
+    try:
+        return pa.type_for_alias(kind)
+    except ValueError as error:
+        expectation = "a type such as 'string', 'int64' or 'float32'"
+        raise ValueError(checks.expected(f"columns[{name!r}]", expectation, kind)) from error
+
+
+def _without_empty(table: pa.Table) -> pa.Table:
+    """Returns a table whose empty cells are null, as in TFX; a CSV file has no other null."""
+    for place, name in enumerate(table.column_names):
+        if pa.types.is_string(table.schema.field(name).type):
+            empty = pc.equal(pc.binary_length(table[name]), 0)
+            table = table.set_column(place, name, pc.if_else(empty, None, table[name]))
+    return table
 
 
 def find_files(source: str) -> list[Path]:
@@ -75,19 +107,24 @@ def find_files(source: str) -> list[Path]:
         expectation = "a file, a folder with files or a pattern of files"
         raise FileNotFoundError(checks.expected("source", expectation, source))
     for file in files:
-        checks.one_of(f"extension of {file.name}", file.suffix, _FORMATS)
+        checks.one_of(f"extension of {file.name}", _suffix(file), _FORMATS)
     return files
 
 
-def pieces(source: str, rows: int) -> list[Piece]:
+def _suffix(file: Path) -> str:
+    """Returns the extension, that of a compressed file before .gz."""
+    return (file.with_suffix("") if file.suffix == ".gz" else file).suffix
+
+
+def pieces(source: str, rows: int, columns: dict[str, str] | None = None) -> list[Piece]:
     """Cuts a source into pieces of about `rows` rows; a file that is not Parquet stays whole."""
     if source.startswith(_TFDS):
         return [Piece(source.removeprefix(_TFDS), "tfds")]
     found = []
     for file in find_files(source):
-        kind = _FORMATS[file.suffix]
+        kind = _FORMATS[_suffix(file)]
         if kind != "parquet":
-            found.append(Piece(str(file), kind))
+            found.append(Piece(str(file), kind, columns=columns or {}))
             continue
         about = pq.read_metadata(file)
         groups: list[int] = []

@@ -12,7 +12,7 @@ from tfrecs.components.artifacts import Examples, Schema
 from tfrecs.components.schema_gen import read_schema
 from tfrecs.datasets import Tables
 from tfrecs.evaluation import Split
-from tfrecs.spec import FeatureSpec
+from tfrecs.spec import FeatureSpec, Role
 
 
 def read_tables(
@@ -27,31 +27,33 @@ def read_tables(
     Args:
         examples: Events with splits "train" and "eval".
         schema: Features and roles.
-        queries: One row a user; `None` makes them of the events' ids.
+        queries: One row a user; `None` makes them of the events' ids, where there are ids.
         candidates: One row an item; `None` likewise.
         positive: `{"column": "rating", "at_least": 4}`: which events are positive; `None` for all.
     """
     spec = FeatureSpec.from_schema(read_schema(schema))
     train, test = (io.read_table(examples, split) for split in ("train", "eval"))
     events = pa.concat_tables([train, test])
-    sides = []
-    for given, feature in ((queries, spec.query_id), (candidates, spec.candidate_id)):
+    given: dict[Role, Examples | None] = {"query": queries, "candidate": candidates}
+    sides: dict[Role, pa.Table] = {}
+    for role, feature in spec.ids.items():
         ids = pc.unique(events[feature.name].combine_chunks()).drop_null()
-        if given is None:
-            sides.append(pa.table({feature.name: ids}))
+        own = given[role]
+        if own is None:
+            sides[role] = pa.table({feature.name: ids})
             continue
-        side = io.read_table(given, io.splits(given)[0])
+        side = io.read_table(own, io.splits(own)[0])
         # an item that came after the table was written is known by its id alone
         new = ids.filter(pc.invert(pc.is_in(ids, value_set=side[feature.name].combine_chunks())))
         rows = pa.table({feature.name: new})
-        sides.append(pa.concat_tables([side, rows], promote_options="default"))
-    columns = {*events.column_names, *(name for side in sides for name in side.column_names)}
+        sides[role] = pa.concat_tables([side, rows], promote_options="default")
+    columns = {*events.column_names, *(n for side in sides.values() for n in side.column_names)}
     spec = spec.select(*(name for name in spec.names if name in columns))
     tables = Tables(
         name=str(examples.properties.get("source", "examples")).rsplit("/", 1)[-1],
         events=events,
-        queries=sides[0],
-        candidates=sides[1],
+        queries=sides.get("query"),
+        candidates=sides.get("candidate"),
         spec=spec,
         positive=_expression(positive),
     )

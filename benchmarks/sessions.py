@@ -6,7 +6,7 @@
 
 Sections: `baselines` (rsc15-100k), `parity` (Recall@20 and MRR@20, ours and theirs), `forward` (one
 step from the same weights), `speed` (events/s in training), `globo` (contexts), `s3rec` (SASRec),
-`memory` (of training by number of sessions). The peer is the authors' PyTorch code, see
+`memory` (of training by number of sessions), `bloom` (quality by compression). The peer is the authors' PyTorch code, see
 sessions_peers.py. Rows of the sections not run are kept. TensorFlow computes with one thread, which
 is the fastest for steps this small; the other core reads. The peer has both.
 """
@@ -22,11 +22,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from common import RESULTS, compare, row, write
+from common import compare, row, write
 
 PEER = "authors' PyTorch code"
 AUTHORS = "all items ranked for every event but the first, ties standard"
-SEEDS = (0, 1, 2)
 # the authors' parameters for RSC15 by cross-entropy, and for Diginetica by BPR-max
 SMALL = {
     "loss": "cross-entropy",
@@ -151,27 +150,34 @@ def triples(events: Any) -> np.ndarray:
 
 
 def parity(arguments: Any) -> list[dict[str, Any]]:
-    """Recall@20 and MRR@20 of three seeds, ours and theirs."""
+    """Recall@20 and MRR@20 by seed, ours and theirs; of Diginetica the last `--events` events."""
     from tfrecs import datasets
+    from tfrecs.datasets.sessions import latest
 
-    sessions = datasets.session_folder(data("rsc15-100k"))
+    if arguments.parity_data == "diginetica":
+        sessions = latest(datasets.diginetica(data("diginetica-sessions")), arguments.events)
+    else:
+        sessions = datasets.session_folder(data("rsc15-100k"))
     transform, columns = encoded(sessions)
+    setting = SMALL | {"n_epochs": arguments.parity_epochs}
     found: dict[str, list[dict[str, float]]] = {"ours": [], "theirs": []}
     arrays = {"train": triples(sessions.train), "test": triples(sessions.test)}
-    for seed in SEEDS:
-        model = gru4rec(transform.spec, SMALL, seed)
-        steps = steps_of(columns, sessions.lengths, SMALL, seed)
-        model.fit(steps, epochs=SMALL["n_epochs"], shuffle=False, verbose=0)
+    for seed in range(arguments.seeds):
+        model = gru4rec(transform.spec, setting, seed)
+        steps = steps_of(columns, sessions.lengths, setting, seed)
+        model.fit(steps, epochs=setting["n_epochs"], shuffle=False, verbose=0)
         found["ours"].append(judged(model, transform, sessions))
         print(seed, found["ours"][-1], flush=True)
         if arguments.peer_repo:
-            found["theirs"].append(peer(arguments, SMALL, arrays, "--seed", str(seed)))
-    name = "GRU4Rec 100, cross-entropy, batch 32, 2,048 samples, 10 epochs"
+            found["theirs"].append(peer(arguments, setting, arrays, "--seed", str(seed)))
+            print(seed, found["theirs"][-1], flush=True)
+    name = f"GRU4Rec 100, cross-entropy, batch 32, 2,048 samples, {setting['n_epochs']} epochs"
+    label = f"{sessions.name}, {sessions.train.num_rows:,} events"
     rows = []
     for metric in ("recall@20", "mrr@20"):
         mine, theirs = ([f[metric] for f in found[side]] for side in ("ours", "theirs"))
-        protocol = f"{AUTHORS}, mean of {len(SEEDS)} seeds"
-        rows += with_peer(sessions.name, protocol, name, metric, mine, theirs)
+        protocol = f"{AUTHORS}, mean of {arguments.seeds} seeds"
+        rows += with_peer(label, protocol, name, metric, mine, theirs)
     return rows
 
 
@@ -255,12 +261,12 @@ def speed(arguments: Any) -> list[dict[str, Any]]:
     rsc15 = datasets.session_folder(data("rsc15-100k"))
     diginetica = datasets.diginetica(data("diginetica-sessions"))
     runs = [
-        (rsc15, SMALL),
-        (latest(diginetica, 200_000), SMALL | {"batch_size": 128}),
-        (latest(diginetica, 60_000), WIDE),
+        (latest(rsc15, 24_000), SMALL),
+        (latest(diginetica, 48_000), SMALL | {"batch_size": 128}),
+        (latest(diginetica, 12_000), WIDE),
     ]
     rows = []
-    for sessions, setting in runs:
+    for sessions, setting in [runs[int(place)] for place in arguments.settings.split(",")]:
         transform, columns = encoded(sessions)
         model = gru4rec(transform.spec, setting, 0)
         steps = steps_of(columns, sessions.lengths, setting, 0)
@@ -296,12 +302,15 @@ def baselines(arguments: Any) -> list[dict[str, Any]]:
     return [r for r, _ in baseline_rows(sessions, sessions.spec, AUTHORS)]
 
 
-def baseline_rows(sessions: Any, spec: Any, protocol: str) -> list[tuple[dict[str, Any], Any]]:
+def baseline_rows(
+    sessions: Any, spec: Any, protocol: str, events: Any = None
+) -> list[tuple[dict[str, Any], Any]]:
     """Returns rows of all baselines, each with the ranks that it comes from."""
     from tfrecs import baselines as kinds
     from tfrecs.evaluation import next_item_ranks, next_items, recall_and_mrr
 
-    events = next_items(sessions.test, sessions.candidates, spec.select("item_id", "history"))
+    if events is None:
+        events = next_items(sessions.test, sessions.candidates, spec.select("item_id", "history"))
     made = {
         "popularity": kinds.Popularity(),
         "session popularity": kinds.SessionPopularity(),
@@ -356,6 +365,11 @@ def resident(number: int) -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3
 
 
+def save(rows: list[dict[str, Any]]) -> None:
+    """Writes rows into results/sessions.json; others stay, with the command they came from."""
+    write("sessions", rows, seed=0, keep=True)
+
+
 SECTIONS = {f.__name__: f for f in (baselines, parity, forward, speed, memory)}
 
 
@@ -369,8 +383,13 @@ def main() -> None:
     parser.add_argument("--only", default=",".join(sections), help="sections, by commas")
     parser.add_argument("--peer-repo", help="checkout of the authors' PyTorch code")
     parser.add_argument("--peer-python", help="a Python that has torch")
+    parser.add_argument("--seeds", type=int, default=3, help="of parity")
+    parser.add_argument("--parity-data", default="rsc15", choices=("rsc15", "diginetica"))
+    parser.add_argument("--parity-epochs", type=int, default=10)
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--settings", default="0,1,2", help="of speed, by commas")
     parser.add_argument("--events", type=int, default=200_000, help="training events of globo")
+    parser.add_argument("--judged", type=int, default=20_000, help="test events of globo")
     parser.add_argument("--sets", default="LastFM", help="data sets of s3rec, by commas")
     parser.add_argument("--epochs", type=int, default=60, help="epochs of s3rec")
     arguments = parser.parse_args()
@@ -379,12 +398,7 @@ def main() -> None:
     tf.config.threading.set_intra_op_parallelism_threads(1)
     tf.config.threading.set_inter_op_parallelism_threads(1)
     for name in arguments.only.split(","):
-        rows = sections[name](arguments)
-        path = RESULTS / "sessions.json"
-        kept = json.loads(path.read_text())["rows"] if path.exists() else []
-        new = {(r["data"], r["protocol"], r["model"], r["metric"]) for r in rows}
-        kept = [r for r in kept if tuple(r[k] for k in list(r)[:4]) not in new]
-        write("sessions", kept + rows, seed=0)
+        save(sections[name](arguments))
 
 
 if __name__ == "__main__":

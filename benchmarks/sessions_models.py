@@ -15,42 +15,46 @@ def globo(arguments: Any) -> list[dict[str, Any]]:
     from tfrecs.spec import Categorical, FeatureSpec
 
     cut = latest(datasets.globo(shared.data("globo-clicks")), arguments.events)
-    contexts = ("history_hour", "history_referrer_type", "history_devicegroup")
-    coming = ("devicegroup", "hour")
+    contexts = ("history_gap", "history_hour", "history_referrer_type", "history_devicegroup")
+    coming = ("gap", "hour", "devicegroup")
     features = [f for f in cut.spec if f.name in ("item_id", "history", *contexts)]
     spec = FeatureSpec((*features, *(Categorical(name, "context") for name in coming)))
-    judge = Judge(cut, spec)
+    judge = Judge(cut, spec, arguments.judged)
     rows = []
-    for baseline, ranks in shared.baseline_rows(cut, spec, shared.AUTHORS):
-        rows += (
-            [baseline] if baseline["metric"] == "mrr@20" else judge.rows(baseline["model"], ranks)
-        )
+    for baseline, ranks in shared.baseline_rows(cut, spec, shared.AUTHORS, judge.events):
+        if baseline["metric"] == "recall@20":
+            rows += judge.rows(baseline["model"], ranks)
     plain = None
-    for modes in ((), ("input",), ("recurrence",), ("output",), ("input", "recurrence", "output")):
-        ranks = judge.train(modes)
+    for modes in ((), ("input", "recurrence", "output"), ("input",), ("recurrence",), ("output",)):
         name = f"ContextualGRU4Rec 100, contexts at {' + '.join(modes) or 'nothing'}, 3 epochs"
-        own = judge.rows(name, ranks)
+        own = judge.rows(name, judge.train(modes))
         plain = plain or own
         for ours, base in zip(own, plain, strict=True):
             if modes:
                 ours |= {"peer": "contexts at nothing", "ratio": ours["value"] / base["value"]}
         rows += own
         print(own[0], flush=True)
-    return rows
+        shared.save(rows)
+    return rows + judge.rows("SASRec 64, 2 layers, 3 epochs", judge.train_sasrec())
 
 
 class Judge:
     """Trains on Globo and splits what was found by age of item and kind of event."""
 
-    def __init__(self, cut: Any, spec: Any) -> None:
+    def __init__(self, cut: Any, spec: Any, number: int) -> None:
         import sessions as shared
 
         from tfrecs import FeatureTransform
         from tfrecs.evaluation import next_items
+        from tfrecs.evaluation.sessions import NextItems
 
         self.shared, self.cut = shared, cut
         self.transform = FeatureTransform(spec).adapt(cut.train, cut.histories)
-        self.events = next_items(cut.test, cut.candidates, spec)
+        events = next_items(cut.test, cut.candidates, spec)
+        most = min(number, len(events.rows))
+        drawn = np.sort(np.random.default_rng(0).choice(len(events.rows), most, replace=False))
+        taken = (events.queries.take(drawn), events.targets[drawn], events.rows[drawn])
+        self.events = NextItems(*taken)
         names = [f.name for f in spec if not f.name.startswith("history")]
         self.ids = self.transform.encode(cut.train, names)
         self.spec = spec
@@ -77,7 +81,7 @@ class Judge:
         for part, chosen in self.parts.items():
             hits = ranks[chosen] <= 10
             stderr = float(hits.std() / len(hits) ** 0.5)
-            protocol = self.shared.AUTHORS + part
+            protocol = f"{self.shared.AUTHORS}, {len(ranks):,} test events drawn{part}"
             rows.append(row(label, protocol, name, "recall@10", hits.mean(), stderr=stderr))
         return rows
 
@@ -116,6 +120,26 @@ class Judge:
         )
         loss = SharedNegatives(Softmax(), reduction="sum")
         model.compile(AdagradMomentum(0.1), loss, steps_per_execution=32, jit_compile=False)
+        model.fit(steps, epochs=3, shuffle=False, verbose=0)
+        scorer = SessionScorer(model, self.transform, self.cut.candidates)
+        return next_item_ranks(scorer.score, self.events)
+
+    def train_sasrec(self) -> np.ndarray:
+        """Trains SASRec on the items alone and returns the ranks of the test events."""
+        import keras
+
+        from tfrecs.evaluation import SessionScorer, next_item_ranks
+        from tfrecs.features import from_sequences
+        from tfrecs.losses import Sampled, Softmax
+        from tfrecs.models import SASRec
+        from tfrecs.optimizers import LazyAdam
+
+        keras.utils.set_random_seed(0)
+        model = SASRec(self.transform.spec, 64, dropout=0.2)
+        loss = Sampled(Softmax(), reduction="mean_with_sample_weight")
+        model.compile(LazyAdam(2e-3), loss, steps_per_execution=8, jit_compile=False)
+        items, lengths = self.ids["item_id"], self.cut.lengths
+        steps = from_sequences(items, lengths, 256, num_negatives=1024)
         model.fit(steps, epochs=3, shuffle=False, verbose=0)
         scorer = SessionScorer(model, self.transform, self.cut.candidates)
         return next_item_ranks(scorer.score, self.events)
@@ -207,4 +231,41 @@ def gains(model: Any, lists: list[np.ndarray], held: int) -> tuple[np.ndarray, n
     return hits, hits / np.log2(rank + 1)
 
 
-SECTIONS = {f.__name__: f for f in (globo, s3rec)}
+def bloom(arguments: Any) -> list[dict[str, Any]]:
+    """Quality against compression m / d: GRU4Rec with Bloom embeddings on rsc15-100k."""
+    import keras
+    import sessions as shared
+
+    from tfrecs import datasets
+    from tfrecs.losses import SharedNegatives, Softmax
+    from tfrecs.models import GRU4Rec
+    from tfrecs.optimizers import AdagradMomentum
+
+    cut = datasets.session_folder(shared.data("rsc15-100k"))
+    transform, columns = shared.encoded(cut)
+    setting = shared.SMALL | {"batch_size": 128, "n_sample": 1024}
+    size = transform.spec["item_id"].size
+    rows: list[dict[str, Any]] = []
+    for share in (None, 1.0, 0.5, 0.2, 0.1):
+        keras.utils.set_random_seed(0)
+        bits = None if share is None else round(share * size)
+        model = GRU4Rec(
+            transform.spec, (100,), dropout=0.2, log_q=1.0, lanes=128, num_bits=bits, seed=0
+        )
+        loss = SharedNegatives(Softmax())
+        model.compile(AdagradMomentum(0.2), loss, steps_per_execution=32, jit_compile=False)
+        steps = shared.steps_of(columns, cut.lengths, setting, 0)
+        model.fit(steps, epochs=5, shuffle=False, verbose=0)
+        what = "a row an item" if share is None else f"Bloom embedding, m / d = {share:g}, k = 4"
+        name = f"GRU4Rec 100, 5 epochs, {what}"
+        for metric, value in shared.judged(model, transform, cut).items():
+            more = {}
+            if share is not None:
+                base = rows[0 if metric == "recall@20" else 1]["value"]
+                more = {"peer": "a row an item", "ratio": value / base}
+            rows.append(row(cut.name, shared.AUTHORS, name, metric, value, **more))
+        print(rows[-2]["value"], name, flush=True)
+    return rows
+
+
+SECTIONS = {f.__name__: f for f in (globo, s3rec, bloom)}

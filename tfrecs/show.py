@@ -152,7 +152,9 @@ def recommend(
     column = run.tables.queries[name]
     typed = column.slice(0, 0).to_numpy()
     wanted = np.asarray(users).astype(typed.dtype if spec.query_id.dtype == "int64" else object)
-    queries = pa.table({name: pa.array(wanted, column.type)})
+    ids = pa.array(wanted, column.type)
+    rows = run.tables.queries.take(pc.index_in(ids, value_set=column.combine_chunks()))
+    queries = rows.set_column(rows.column_names.index(name), name, ids)  # unknown users: nulls
     seen = None if include_seen else known_items(run, queries[name])
     recommender = ModelRecommender(run.model, run.transform, candidates)
     scores, positions = recommender.recommend(queries, k, seen)

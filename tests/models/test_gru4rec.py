@@ -27,6 +27,15 @@ CASES = [
     )
     for embedding, units in (("constrained", (16,)), ("separate", (16, 12)), ("one_hot", (16,)))
 ]
+CASES.append(
+    ModelCase(
+        "gru4rec_bloom",
+        build=lambda spec: GRU4Rec(spec, (16,), num_bits=24),
+        loss=lambda: InBatch(Softmax()),
+        label="item_id",
+        spec=HISTORY,
+    )
+)
 
 
 def spec(size=12):
@@ -153,6 +162,25 @@ def test_fit_on_parallel_sessions_learns_what_follows(loss):
     query = model.query({"history": history, "history_mask": history > 0})
     scores = np.asarray(model.score(query, model.candidate({"item_id": np.arange(2, 12)})))
     assert (scores.argmax(axis=1) + 2 == rows[:64, 4]).mean() > 0.9
+
+
+@pytest.mark.parametrize("embedding", ["constrained", "separate", "one_hot"])
+def test_with_bits_the_tables_are_smaller_and_steps_are_carried_all_the_same(embedding):
+    model = GRU4Rec(spec(1000), (8,), embedding=embedding, num_bits=50, lanes=2)
+    tables = [v.shape for v in model.trainable_variables if v.shape[0] == 52]
+    assert len(tables) == (1 if embedding == "constrained" else 2)
+    batch, _ = next(iter(steps([2, 3, 4, 5], [2, 2], 2, num_negatives=5)))
+    assert model(batch).shape == (2, 7)
+    empty = {"history": np.zeros((1, 1), "int32"), "history_mask": np.zeros((1, 1), bool)}
+    biases = model.score(model.query(empty), model.candidate({"item_id": np.arange(2, 9)}))
+    np.testing.assert_array_equal(biases, np.zeros((1, 7)))
+
+
+def test_a_session_of_ten_thousand_events_is_answered():
+    model = GRU4Rec(spec(), (4,))
+    history = np.full((1, 10_000), 3)
+    query = model.query({"history": history, "history_mask": history > 0})
+    assert np.isfinite(np.asarray(query)).all()
 
 
 def test_dropout_is_of_training():

@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from tfrecs.datasets.sessions import gap_buckets, session_lengths, session_order
+from tfrecs.datasets.sessions import Sessions, gap_buckets, session_lengths, session_order
 from tfrecs.datasets.tables import Tables
 from tfrecs.spec import Categorical, Feature, FeatureSpec, Sequence, Timestamp
 
@@ -87,6 +87,34 @@ def with_histories(tables: Tables, train: pa.Table, test: pa.Table) -> Tables:
     names = {feature.name for feature in features}
     kept = tuple(feature for feature in spec if feature.name not in names)
     return replace(tables, queries=queries, spec=FeatureSpec((*kept, *features)))
+
+
+def session_tables(sessions: Sessions) -> Tables:
+    """Returns sessions as tables: training and test events together, the query a session.
+
+    Contexts that stand beside the history there are contexts of events here.
+
+    Example:
+
+    >>> from tfrecs.datasets.sessions import make_sessions
+    >>> events = pa.table({"session_id": [1, 1], "item_id": ["a", "b"], "time": [5, 9]})
+    >>> session_tables(make_sessions("two clicks", events, events.slice(0))).events.num_rows
+    4
+    """
+    events = pa.concat_tables([sessions.train, sessions.test], promote_options="default")
+    contexts = [column_of(f, sessions.spec) for f in sessions.spec if isinstance(f, Sequence)]
+    names = [name for name in contexts if name not in (sessions.spec.candidate_id.name, GAP)]
+    spec = FeatureSpec(
+        (
+            Categorical("session_id", "query", "int64", is_id=True),
+            sessions.spec.candidate_id,
+            *(Categorical(name, "context") for name in names),
+            Timestamp("time", unit="ms"),
+        )
+    )
+    ids = {name: pc.unique(events[name]) for name in ("session_id", "item_id")}
+    queries, candidates = (pa.table({name: values}) for name, values in ids.items())
+    return Tables(sessions.name, events, queries, candidates, spec)
 
 
 def history_features(spec: FeatureSpec) -> tuple[Sequence, ...]:

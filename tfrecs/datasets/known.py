@@ -8,8 +8,10 @@ from pathlib import Path
 from tfrecs import checks
 from tfrecs.datasets.citeulike import citeulike
 from tfrecs.datasets.demo import demo
+from tfrecs.datasets.histories import session_tables
 from tfrecs.datasets.lastfm import hetrec_lastfm
 from tfrecs.datasets.movielens import movielens
+from tfrecs.datasets.session_files import diginetica, globo, session_folder
 from tfrecs.datasets.tables import Tables
 
 
@@ -44,6 +46,21 @@ KNOWN = {
     "hetrec-lastfm": Known(
         "92,834 listening counts of 17,632 artists by 1,892 users (grouplens.org)",
         lambda data_dir: hetrec_lastfm(data_dir or ""),
+        local=True,
+    ),
+    "session-files": Known(
+        "a folder with *_train_full.txt and *_test.txt of SessionId, ItemId, Time, as RSC15",
+        lambda data_dir: session_tables(session_folder(data_dir or "")),
+        local=True,
+    ),
+    "diginetica": Known(
+        "sessions of a shop, in the split of SR-GNN",
+        lambda data_dir: session_tables(diginetica(data_dir or "")),
+        local=True,
+    ),
+    "globo": Known(
+        "clicks on news of Globo.com, with contexts",
+        lambda data_dir: session_tables(globo(data_dir or "")),
         local=True,
     ),
     "citeulike-a": Known(

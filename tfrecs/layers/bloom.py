@@ -7,8 +7,8 @@ import numpy as np
 from keras import ops
 
 from tfrecs import checks
-from tfrecs.layers.embedding import IdEmbedding
-from tfrecs.spec import NUM_RESERVED_IDS
+from tfrecs.layers.embedding import IdEmbedding, id_embedding
+from tfrecs.spec import NUM_RESERVED_IDS, Categorical
 
 Tensor = Any  # a tensor of whichever backend Keras runs on
 
@@ -73,6 +73,26 @@ class BloomEmbedding(keras.layers.Layer):
         """Returns the numbers that are learned."""
         rows, dim = self.rows.embeddings.shape
         return int((rows - NUM_RESERVED_IDS) * dim)
+
+
+def item_table(
+    item: Categorical, dim: int, num_bits: int | None = None, *, seed: int = 0, **kwargs: Any
+) -> IdEmbedding | BloomEmbedding:
+    """Returns the table of an item's ids: a row each, or with `num_bits` a `BloomEmbedding`.
+
+    Rows start normal with standard deviation `dim ** -0.5`.
+
+    Args:
+        item: The candidate's id, its size known.
+        dim: Length of a row.
+        num_bits: Rows that the ids share; `None` for a row each.
+        seed: Seed of the initial rows. Defaults to 0.
+    """
+    if num_bits is None:
+        return id_embedding(item, dim, stddev=dim**-0.5, seed=seed, **kwargs)
+    size = item.size or 0
+    checks.positive(f"size of {item.name!r}", size)
+    return BloomEmbedding(size, num_bits, dim, seed=seed, **kwargs)
 
 
 def bits_of_ids(size: int, num_bits: int, num_hashes: int, seed: int) -> np.ndarray:

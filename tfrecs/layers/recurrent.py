@@ -5,6 +5,7 @@ from typing import Any
 import keras
 from keras import ops
 
+from tfrecs.layers.bloom import BloomEmbedding
 from tfrecs.layers.embedding import IdEmbedding
 
 Tensor = Any  # a tensor of whichever backend Keras runs on
@@ -32,6 +33,37 @@ class BiasedEmbedding(IdEmbedding):
         super().__init__(size, dim + 1, stddev=(2 / (size + dim)) ** 0.5, seed=seed, **kwargs)
         rows = self.embeddings[:, :-1]
         self.embeddings.assign(ops.concatenate([rows, ops.zeros((size, 1))], axis=1))
+
+
+class BiasedBloom(BloomEmbedding):
+    """A `BloomEmbedding` whose rows have a bias each, the last column, as `BiasedEmbedding`.
+
+    Args:
+        size: Number of ids.
+        dim: Length of a row, without the bias.
+        num_bits: Rows that the ids share.
+        seed: Seed of bits and of initial rows. Defaults to 0.
+
+    Example:
+
+    >>> BiasedBloom(50, 3, num_bits=20)(ops.array([4])).shape
+    TensorShape([1, 4])
+    """
+
+    def __init__(self, size: int, dim: int, *, num_bits: int, seed: int = 0, **kwargs: Any) -> None:
+        stddev = (2 / (size + dim)) ** 0.5
+        super().__init__(size, num_bits, dim + 1, stddev=stddev, seed=seed, **kwargs)
+        rows = self.rows.embeddings[:, :-1]
+        self.rows.embeddings.assign(ops.concatenate([rows, ops.zeros_like(rows[:, :1])], axis=1))
+
+
+def biased_table(
+    size: int, dim: int, num_bits: int | None = None, **kwargs: Any
+) -> BiasedEmbedding | BiasedBloom:
+    """Returns a `BiasedEmbedding`, or with `num_bits` a `BiasedBloom`."""
+    if num_bits is None:
+        return BiasedEmbedding(size, dim, **kwargs)
+    return BiasedBloom(size, dim, num_bits=num_bits, **kwargs)
 
 
 def with_one(vectors: Tensor) -> Tensor:

@@ -4,6 +4,7 @@ from tfrecs.models.base import Ranker as Ranker
 from tfrecs.models.base import RecModel as RecModel
 from tfrecs.models.base import Retriever as Retriever
 from tfrecs.models.bert4rec import BERT4Rec as BERT4Rec
+from tfrecs.models.cnn_3d import CNN3D as CNN3D
 from tfrecs.models.contextual_gru4rec import ContextualGRU4Rec as ContextualGRU4Rec
 from tfrecs.models.dcn_v2 import DCNv2 as DCNv2
 from tfrecs.models.deepfm import DeepFM as DeepFM

@@ -5,7 +5,8 @@ from typing import Any
 from keras import ops
 
 from tfrecs import scoring
-from tfrecs.layers import column, id_embedding
+from tfrecs.layers import column
+from tfrecs.layers.bloom import item_table
 from tfrecs.layers.next_item import history_name, next_item_scores, sampled_scores
 from tfrecs.layers.transformer import SequenceEncoder, at_last, lengths
 from tfrecs.models.base import Batch, Retriever, Tensor
@@ -29,6 +30,7 @@ class BERT4Rec(Retriever):
         num_heads: Heads of each. Defaults to 2.
         dropout: Share dropped in training. Defaults to 0.2.
         max_length: Number of positions, the mask's included. Defaults to 51.
+        num_bits: As in `SASRec`.
         seed: Seed of initial weights and dropout. Defaults to 0.
 
     Call arguments:
@@ -62,14 +64,15 @@ class BERT4Rec(Retriever):
         num_heads: int = 2,
         dropout: float = 0.2,
         max_length: int = 51,
+        num_bits: int | None = None,
         seed: int = 0,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         self.candidate_name, self.history_name = spec.candidate_id.name, history_name(spec)
         dim, dtype = embedding_dim, self.dtype_policy
-        self.items = id_embedding(
-            spec.candidate_id, dim, stddev=dim**-0.5, seed=seed, name="items", dtype=dtype
+        self.items = item_table(
+            spec.candidate_id, dim, num_bits, seed=seed, name="items", dtype=dtype
         )
         self.mask_row = self.add_weight(shape=(dim,), initializer="zeros", name="mask")
         self.encoder = SequenceEncoder(

@@ -9,7 +9,7 @@ from keras import ops
 from tfrecs import checks, scoring
 from tfrecs.layers import IdEmbedding, column
 from tfrecs.layers.next_item import history_name, next_item_scores
-from tfrecs.layers.recurrent import BiasedEmbedding, GatedCell, projection, with_one
+from tfrecs.layers.recurrent import GatedCell, biased_table, projection, with_one
 from tfrecs.models.base import Batch, Retriever, Tensor
 from tfrecs.spec import Categorical, Feature, FeatureSpec, Numeric
 from tfrecs.spec import Sequence as Items
@@ -39,6 +39,7 @@ class ContextualGRU4Rec(Retriever):
         dropout: Share of the state that is dropped in training. Defaults to 0.
         log_q: As in `GRU4Rec`. Defaults to 0.
         lanes: Sessions side by side in a session-parallel batch. Defaults to 32.
+        num_bits: As in `GRU4Rec`.
         seed: Seed of initial weights and dropout. Defaults to 0.
 
     Call arguments:
@@ -75,6 +76,7 @@ class ContextualGRU4Rec(Retriever):
         dropout: float = 0.0,
         log_q: float = 0.0,
         lanes: int = 32,
+        num_bits: int | None = None,
         seed: int = 0,
         **kwargs: Any,
     ) -> None:
@@ -88,7 +90,7 @@ class ContextualGRU4Rec(Retriever):
         self.lanes = lanes
         size, dtype = spec.candidate_id.size or 0, self.dtype_policy
         checks.positive(f"size of {self.candidate_name!r}", size)
-        self.items = BiasedEmbedding(size, units, seed=seed, name="items", dtype=dtype)
+        self.items = biased_table(size, units, num_bits, seed=seed, name="items", dtype=dtype)
         past, coming = contexts(spec, self.history_name)
         self.past = past if {"input", "recurrence"} & set(modes) else ()
         self.coming = coming if "output" in modes else ()

@@ -8,8 +8,9 @@ from keras import ops
 
 from tfrecs import checks, scoring
 from tfrecs.layers import IdEmbedding, column
+from tfrecs.layers.bloom import BloomEmbedding
 from tfrecs.layers.next_item import history_name, next_item_scores
-from tfrecs.layers.recurrent import BiasedEmbedding, GatedCell, projection, with_one
+from tfrecs.layers.recurrent import GatedCell, biased_table, projection, with_one
 from tfrecs.models.base import Batch, Retriever, Tensor
 from tfrecs.spec import FeatureSpec
 
@@ -40,6 +41,8 @@ class GRU4Rec(Retriever):
         log_q: How much of the log of an item's sampling probability is subtracted from its score in
             training; 1 for all of it. Defaults to 0.
         lanes: Sessions side by side in a session-parallel batch. Defaults to 32.
+        num_bits: Rows of a `BloomEmbedding` in the place of each item table; `None` for a row an
+            item.
         seed: Seed of initial weights and dropout. Defaults to 0.
 
     Call arguments:
@@ -75,6 +78,7 @@ class GRU4Rec(Retriever):
         embedding_dropout: float = 0.0,
         log_q: float = 0.0,
         lanes: int = 32,
+        num_bits: int | None = None,
         seed: int = 0,
         **kwargs: Any,
     ) -> None:
@@ -87,17 +91,14 @@ class GRU4Rec(Retriever):
         self.embedding, self.log_q, self.lanes = embedding, log_q, lanes
         size, dtype = spec.candidate_id.size or 0, self.dtype_policy
         checks.positive(f"size of {self.candidate_name!r}", size)
-        self.items = BiasedEmbedding(size, units[-1], seed=seed, name="items", dtype=dtype)
+        self.items = biased_table(size, units[-1], num_bits, seed=seed, name="items", dtype=dtype)
         widths = [input_dim or units[0], *units]
         if embedding == "constrained":
             widths[0] = units[-1]
         elif embedding == "one_hot":
             widths[0] = 3 * units[0]
         if embedding != "constrained":
-            stddev = (2 / (size + widths[0])) ** 0.5
-            self.inputs_table = IdEmbedding(
-                size, widths[0], stddev=stddev, seed=seed + 1, name="inputs", dtype=dtype
-            )
+            self.inputs_table = _inputs_table(size, widths[0], num_bits, seed + 1, dtype)
         self.cells, self.recurrences, self.projections = [], [], []
         for number, width in enumerate(units):
             cell = GatedCell(width, seed + 10 + number, name=f"gru_{number}", dtype=dtype)
@@ -183,6 +184,13 @@ class GRU4Rec(Retriever):
             x = self.dropout(x, training=training)
             after.append(x)
         return with_one(x), after
+
+
+def _inputs_table(size: int, dim: int, num_bits: int | None, seed: int, dtype: Any) -> Any:
+    more = {"stddev": (2 / (size + dim)) ** 0.5, "seed": seed, "name": "inputs", "dtype": dtype}
+    if num_bits is None:
+        return IdEmbedding(size, dim, **more)
+    return BloomEmbedding(size, num_bits, dim, **more)
 
 
 def _same(x: Tensor) -> Tensor:

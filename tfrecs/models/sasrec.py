@@ -4,9 +4,9 @@ from typing import Any
 
 from keras import ops
 
-from tfrecs import checks, scoring
-from tfrecs.layers import column, id_embedding
-from tfrecs.layers.bloom import BloomEmbedding
+from tfrecs import scoring
+from tfrecs.layers import column
+from tfrecs.layers.bloom import item_table
 from tfrecs.layers.next_item import history_name, next_item_scores, sampled_scores
 from tfrecs.layers.transformer import SequenceEncoder, at_last
 from tfrecs.models.base import Batch, Retriever, Tensor
@@ -72,14 +72,9 @@ class SASRec(Retriever):
         super().__init__(**kwargs)
         self.candidate_name, self.history_name = spec.candidate_id.name, history_name(spec)
         dim, dtype = embedding_dim, self.dtype_policy
-        if num_bits is None:
-            self.items = id_embedding(
-                spec.candidate_id, dim, stddev=dim**-0.5, seed=seed, name="items", dtype=dtype
-            )
-        else:
-            size = spec.candidate_id.size or 0
-            checks.positive(f"size of {self.candidate_name!r}", size)
-            self.items = BloomEmbedding(size, num_bits, dim, seed=seed, name="items", dtype=dtype)
+        self.items = item_table(
+            spec.candidate_id, dim, num_bits, seed=seed, name="items", dtype=dtype
+        )
         self.encoder = SequenceEncoder(
             dim,
             num_layers=num_layers,

@@ -1,5 +1,6 @@
 """Training on what follows in sessions and in users' sequences, judged by ranking the next item."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -22,7 +23,7 @@ from tfrecs.features import from_sequences, from_sessions
 from tfrecs.models import RecModel
 from tfrecs.recipes.base import History, Recipe, Task, Trained, Training
 from tfrecs.recipes.pairs import positives
-from tfrecs.spec import FeatureSpec, Sequence
+from tfrecs.spec import NUM_RESERVED_IDS, FeatureSpec, Sequence
 
 _SAMPLED = 2048  # negatives of a step, as GRU4Rec's authors take
 _MASKED = 0.2  # share of a sequence that BERT4Rec is asked for
@@ -169,11 +170,49 @@ def fit_sequences(training: Training) -> tuple[RecModel, History]:
     return model, training.fit_data(model, steps, int(steps.cardinality()))
 
 
+def fit_pairs(training: Training) -> tuple[RecModel, History]:
+    """Trains on pairs of what was so far and what came next, by in-batch softmax and lazy Adam."""
+    columns, lengths = prepared(training)
+    options, name = training.options, training.transform.spec.candidate_id.name
+    model: Any = training.initial
+    if model is None:
+        texts = texts_of(training)
+        model = training.build(num_texts=len(texts[0]))
+        model.describe(texts)
+        loss = losses.InBatch(losses.Softmax())
+        model.compile(optimizers.LazyAdam(options.learning_rate), loss, jit_compile=False)
+    starts = np.repeat(np.cumsum(lengths) - lengths, lengths)
+    rows = np.flatnonzero(np.arange(len(starts)) > starts)
+    before = rows[:, None] + np.arange(-model.max_length, 0)  # (N, T)
+    seen = before >= starts[rows, None]
+    arrays = {
+        HISTORY: np.where(seen, columns["item"][np.maximum(before, 0)], 0),
+        f"{HISTORY}_mask": seen,
+        name: columns["item"][rows],
+    }
+    fitted = replace(options, batch_size=min(options.batch_size, len(rows)))
+    return model, replace(training, options=fitted).fit(model, arrays, name)
+
+
+def texts_of(training: Training) -> list[list[str]]:
+    """Returns what is written of each id, the reserved ones included: the id, title, category."""
+    table, item = training.tables.candidates, training.transform.spec.candidate_id.name
+    known = training.transform.vocabulary(item)
+    rows = pc.index_in(pa.array(known), value_set=table[item].combine_chunks())
+    names = [item, *(n for n in ("title", "category") if n in table.column_names)]
+    told = [table[n] for n in names if not pa.types.is_nested(table[n].type)]
+    columns = [pc.fill_null(c.cast(pa.string()).take(rows), "").to_pylist() for c in told]
+    empty = [""] * len(columns)
+    return [empty] * NUM_RESERVED_IDS + [list(row) for row in zip(*columns, strict=True)]
+
+
 _SESSION = {"embedding_dim": 100, "epochs": 10, "batch_size": 32, "learning_rate": 0.1}
 _SEQUENCE = {"embedding_dim": 64, "epochs": 40, "batch_size": 128, "learning_rate": 2e-3}
+_PAIRS = {"embedding_dim": 64, "epochs": 10, "batch_size": 128, "learning_rate": 2e-3}
 SESSION_RECIPES = (
     Recipe(models.GRU4Rec, SESSION, items, fit_sessions, _SESSION, prepare),
     Recipe(models.ContextualGRU4Rec, SESSION, items_and_contexts, fit_sessions, _SESSION, prepare),
+    Recipe(models.CNN3D, SESSION, items, fit_pairs, _PAIRS, prepare),
     Recipe(models.SASRec, SEQUENCE, items, fit_sequences, _SEQUENCE, prepare),
     Recipe(models.BERT4Rec, SEQUENCE, items, fit_sequences, _SEQUENCE, prepare),
 )

@@ -1,6 +1,6 @@
 import pytest
 
-from tfrecs.datasets import avazu_spec, read_avazu
+from tfrecs.datasets import avazu, avazu_spec, read_avazu
 from tfrecs.features import FeatureTransform
 
 NAMES = (
@@ -45,3 +45,12 @@ def test_the_real_rows_adapt(tfrecs_data):
     assert table.num_rows == 8087
     transform = FeatureTransform(avazu_spec(min_count=2)).adapt(table)
     assert transform.spec["device_ip"].size > 100
+
+
+def test_a_folder_of_files_becomes_tables_without_users_and_items(tmp_path):
+    write(tmp_path, ROW, ROW.replace(",0,14102123", ",1,14102123"))
+    tables = avazu(tmp_path)
+    assert tables.events["click"].to_pylist() == [0, 1]
+    assert dict(tables.spec.ids) == {}
+    with pytest.raises(ValueError, match=r"`data_dir` must be a folder of files \*\.csv"):
+        avazu(tmp_path / "none")

@@ -1,6 +1,6 @@
 import pytest
 
-from tfrecs.datasets import criteo_spec, criteo_to_parquet, read_criteo, stream_criteo
+from tfrecs.datasets import criteo, criteo_spec, criteo_to_parquet, read_criteo, stream_criteo
 from tfrecs.features import FeatureTransform, from_parquet
 
 
@@ -70,3 +70,16 @@ def test_the_real_rows_read(tfrecs_data):
     table = read_criteo(tfrecs_data / "criteo-sample" / "criteo8k_test.tsv.gz")
     assert table.num_rows == 391
     assert table["label"].to_numpy().mean() == pytest.approx(0.220, abs=1e-3)
+
+
+def test_a_folder_of_files_becomes_tables_without_users_and_items(file):
+    (file.parent / "notes.md").write_text("not read")
+    (file.parent / "more.tsv").write_text(line() + "\n")
+    tables = criteo(file.parent)
+    assert (tables.events.num_rows, dict(tables.spec.ids)) == (4, {})
+    assert tables.spec["C1"].min_count == 10
+
+
+def test_a_folder_without_files_of_the_format_is_named(tmp_path):
+    with pytest.raises(ValueError, match=r"`data_dir` must be a folder of files \*\.txt or"):
+        criteo(tmp_path)

@@ -175,6 +175,16 @@ def test_the_graph_of_a_step_reads_no_whole_table(name):
     assert all(shape.rank == 0 for shape in shapes)  # the learning rate and the step
 
 
+def test_a_slot_starts_at_one_value_without_a_table_besides(monkeypatch):
+    def ones(*_, **__):
+        raise AssertionError("a second table")
+
+    monkeypatch.setattr(keras.src.initializers.constant_initializers.ops, "ones", ones)
+    optimizer = SparseAdagrad(0.1, initial_accumulator_value=0.3)
+    optimizer.build([table()])
+    np.testing.assert_allclose(optimizer._accumulators[0], np.full((ROWS, DIM), 0.3), rtol=1e-6)
+
+
 @EACH
 def test_the_loss_scale_optimizer_wraps_it(name):
     ours, _ = PAIRS[name]

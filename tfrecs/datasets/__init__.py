@@ -1,14 +1,17 @@
 """Data sets: `Tables` of events, queries and candidates, and where they come from."""
 
+from tfrecs.datasets.avazu import avazu as avazu
 from tfrecs.datasets.avazu import avazu_spec as avazu_spec
 from tfrecs.datasets.avazu import read_avazu as read_avazu
 from tfrecs.datasets.citeulike import citeulike as citeulike
+from tfrecs.datasets.criteo import criteo as criteo
 from tfrecs.datasets.criteo import criteo_spec as criteo_spec
 from tfrecs.datasets.criteo import criteo_to_parquet as criteo_to_parquet
 from tfrecs.datasets.criteo import read_criteo as read_criteo
 from tfrecs.datasets.criteo import stream_criteo as stream_criteo
 from tfrecs.datasets.demo import demo as demo
 from tfrecs.datasets.demo import demo_stream as demo_stream
+from tfrecs.datasets.demo_news import demo_impressions as demo_impressions
 from tfrecs.datasets.files import OwnTables as OwnTables
 from tfrecs.datasets.files import read_tables as read_tables
 from tfrecs.datasets.impressions import Impressions as Impressions

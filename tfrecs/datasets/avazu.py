@@ -6,8 +6,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from tfrecs.datasets.columns import check_present
-from tfrecs.datasets.criteo import check_clicks
+from tfrecs.datasets.criteo import check_clicks, files_in
 from tfrecs.datasets.readers import read_file
+from tfrecs.datasets.tables import Tables
 from tfrecs.spec import Categorical, Feature, FeatureSpec, Numeric
 
 LABEL = "click"
@@ -41,6 +42,23 @@ def avazu_spec(min_count: int = 1, hash_bins: int | None = None) -> FeatureSpec:
             for name in names
         ]
     return FeatureSpec(tuple(features))
+
+
+def avazu(data_dir: str | Path, min_count: int = 1) -> Tables:
+    """Reads the files of Avazu's format in a folder, into memory.
+
+    Args:
+        data_dir: Folder of `.csv` files with labels, also compressed as `.gz`.
+        min_count: Categories seen fewer times become the unknown one. Defaults to 1.
+
+    Returns:
+        Tables of impressions, without users and items.
+
+    Raises:
+        ValueError: No such file, or as `read_avazu`.
+    """
+    events = pa.concat_tables([read_avazu(file) for file in files_in(data_dir, (".csv",))])
+    return Tables("avazu", events, None, None, avazu_spec(min_count))
 
 
 def read_avazu(path: str | Path) -> pa.Table:

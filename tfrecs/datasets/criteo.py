@@ -12,6 +12,7 @@ import pyarrow.parquet
 
 from tfrecs import checks
 from tfrecs.datasets.readers import read_bytes, read_delimited
+from tfrecs.datasets.tables import Tables
 from tfrecs.files import written_aside
 from tfrecs.spec import Categorical, Feature, FeatureSpec, Numeric
 
@@ -53,6 +54,41 @@ def criteo_spec(
         for name in CATEGORIES
     ]
     return FeatureSpec((Numeric(LABEL, "label"), *numbers, *categories))
+
+
+def criteo(data_dir: str | Path, min_count: int = 10) -> Tables:
+    """Reads the files of Criteo's format in a folder, into memory: for samples of it.
+
+    All of it is one file of 11 GB; for that, `criteo_to_parquet` and the pipeline `criteo_deepfm`.
+
+    Args:
+        data_dir: Folder of `.txt` or `.tsv` files with labels, also compressed as `.gz`.
+        min_count: Categories seen fewer times become the unknown one. Defaults to 10.
+
+    Returns:
+        Tables of impressions, without users and items.
+
+    Raises:
+        ValueError: No such file, or as `read_criteo`.
+    """
+    files = files_in(data_dir, (".txt", ".tsv"))
+    events = pa.concat_tables([read_criteo(file) for file in files])
+    return Tables("criteo", events, None, None, criteo_spec(min_count))
+
+
+def files_in(data_dir: str | Path, endings: tuple[str, ...]) -> list[Path]:
+    """Returns the files of a folder that end so, or so and `.gz`, by name.
+
+    Raises:
+        ValueError: If there is none.
+    """
+    folder = Path(data_dir)
+    found = folder.iterdir() if folder.is_dir() else []
+    files = sorted(file for file in found if file.name.removesuffix(".gz").endswith(endings))
+    if not files:
+        names = " or ".join(f"*{ending}" for ending in endings)
+        raise ValueError(checks.expected("data_dir", f"a folder of files {names}", str(folder)))
+    return files
 
 
 def read_criteo(path: str | Path) -> pa.Table:

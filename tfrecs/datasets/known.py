@@ -6,7 +6,9 @@ from functools import partial
 from pathlib import Path
 
 from tfrecs import checks
+from tfrecs.datasets.avazu import avazu
 from tfrecs.datasets.citeulike import citeulike
+from tfrecs.datasets.criteo import criteo
 from tfrecs.datasets.demo import demo
 from tfrecs.datasets.histories import session_tables
 from tfrecs.datasets.lastfm import hetrec_lastfm
@@ -66,6 +68,16 @@ KNOWN = {
     "citeulike-a": Known(
         "204,986 articles in the libraries of 5,551 users",
         lambda data_dir: citeulike(data_dir or ""),
+        local=True,
+    ),
+    "criteo": Known(
+        "clicks on ads, 13 counts and 26 categories; any rows of Criteo's format",
+        lambda data_dir: criteo(data_dir or ""),
+        local=True,
+    ),
+    "avazu": Known(
+        "clicks on ads, categories of site, app and device; any rows of Avazu's format",
+        lambda data_dir: avazu(data_dir or ""),
         local=True,
     ),
 }

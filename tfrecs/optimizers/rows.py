@@ -51,9 +51,22 @@ class RowSparse:
         index, rate = self._get_variable_index(variable), tf.cast(learning_rate, g.dtype)
         self.update_rows(index, variable, ids, g, rate)
 
+    def add_variable_from_reference(
+        self: Any, reference_variable: Any, name: str | None = None, initializer: Any = "zeros"
+    ) -> Any:
+        """Adds a slot; one of equal values is filled at once, not made of two tables."""
+        if isinstance(initializer, keras.initializers.Constant):
+            initializer = _Filled(initializer.value)
+        return super().add_variable_from_reference(reference_variable, name, initializer)  # type: ignore[misc]
+
     def _clip_gradients(self: Any, grads: Sequence[Tensor]) -> Sequence[Tensor]:
         sparse = any(map(is_sparse, grads))
         return clip(self, grads) if sparse else super()._clip_gradients(grads)  # type: ignore[misc]
+
+
+class _Filled(keras.initializers.Constant):
+    def __call__(self, shape: tuple[int, ...], dtype: Any = None) -> Tensor:
+        return keras.ops.full(shape, self.value, dtype)
 
 
 def refuse_dense_options(optimizer: keras.optimizers.Optimizer) -> None:

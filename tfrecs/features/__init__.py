@@ -1,5 +1,12 @@
 """From raw rows to model tensors: input pipelines, and the one feature layer of all stages."""
 
+from tfrecs.features.content import ContentVectors as ContentVectors
+from tfrecs.features.content import joined_texts as joined_texts
+from tfrecs.features.impressions import ImpressionIds as ImpressionIds
+from tfrecs.features.impressions import encode_impressions as encode_impressions
+from tfrecs.features.impressions import from_histories as from_histories
+from tfrecs.features.impressions import from_impressions as from_impressions
+from tfrecs.features.impressions import token_counts as token_counts
 from tfrecs.features.input import from_arrays as from_arrays
 from tfrecs.features.input import from_arrow as from_arrow
 from tfrecs.features.order import Epoch as Epoch

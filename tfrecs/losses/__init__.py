@@ -14,4 +14,5 @@ from tfrecs.losses.sessions import TOP1Max as TOP1Max
 from tfrecs.losses.shared import SharedNegatives as SharedNegatives
 from tfrecs.losses.sigmoid import Sigmoid as Sigmoid
 from tfrecs.losses.softmax import Softmax as Softmax
+from tfrecs.losses.triplet import Triplet as Triplet
 from tfrecs.losses.warp import WARP as WARP

@@ -1,0 +1,103 @@
+"""Attention of NRMS: self-attention without projection of the output, and additive pooling."""
+
+from typing import Any
+
+import keras
+from keras import ops
+
+from tfrecs.layers.negatives import large_negative
+
+Tensor = Any  # a tensor of whichever backend Keras runs on
+
+
+class SelfAttention(keras.layers.Layer):
+    """Multi-head self-attention, the heads one after the other.
+
+    `h_k = softmax(Q_k K_k^T / sqrt(d)) V_k` with `Q_k = x W_k` and so on, without biases.
+
+    Args:
+        input_dim: Width of the input.
+        num_heads: Number of heads.
+        head_dim: Width of a head, d.
+        seed: Seed of initial weights. Defaults to 0.
+
+    Example:
+
+    >>> SelfAttention(5, 2, 3)(ops.ones((4, 7, 5)), ops.ones((4, 7), "bool")).shape
+    TensorShape([4, 7, 6])
+
+    Reference:
+        Vaswani et al. 2017, arXiv:1706.03762; Wu et al. 2019 (NRMS), doi 10.18653/v1/D19-1671.
+    """
+
+    def __init__(
+        self, input_dim: int, num_heads: int, head_dim: int, *, seed: int = 0, **kwargs: Any
+    ) -> None:
+        super().__init__(**kwargs)
+        self.num_heads, self.head_dim = num_heads, head_dim
+        start = keras.initializers.GlorotUniform
+        width = num_heads * head_dim
+        self.kernels = [
+            self.add_weight((input_dim, width), start(seed + n), name=name)
+            for n, name in enumerate(("query", "key", "value"))
+        ]
+        self.built = True
+
+    def call(self, x: Tensor, mask: Tensor = None) -> Tensor:
+        """Returns `(B, L, H d)` of `(B, L, input_dim)`; `mask` bool `(B, L)`, what is attended."""
+        length, width = ops.shape(x)[1], self.num_heads * self.head_dim
+        all_three = ops.matmul(x, ops.concatenate(self.kernels, axis=1))  # (B, L, 3 H d)
+        shape = (-1, length, 3, self.num_heads, self.head_dim)
+        all_three = ops.transpose(ops.reshape(all_three, shape), (2, 0, 3, 1, 4))
+        q, k, v = all_three[0], all_three[1], all_three[2]  # (B, H, L, d)
+        scores = ops.matmul(q, ops.swapaxes(k, -1, -2)) * self.head_dim**-0.5  # (B, H, L, L)
+        weights = ops.softmax(masked(scores, mask, (1, 2)), axis=-1)
+        found = ops.swapaxes(ops.matmul(weights, v), 1, 2)  # (B, L, H, d)
+        return ops.reshape(found, (-1, length, width))
+
+
+class AdditiveAttention(keras.layers.Layer):
+    """Weighted mean of a sequence: `sum_i a_i x_i`, `a = softmax_i(v . tanh(W x_i + b))`.
+
+    Zeros for a sequence that is masked throughout.
+
+    Args:
+        input_dim: Width of the input.
+        hidden_dim: Length of v.
+        seed: Seed of initial weights. Defaults to 0.
+
+    Example:
+
+    >>> AdditiveAttention(5, 3)(ops.ones((4, 7, 5)), ops.ones((4, 7), "bool")).shape
+    TensorShape([4, 5])
+
+    Reference:
+        Wu et al. 2019 (NRMS), doi 10.18653/v1/D19-1671.
+    """
+
+    def __init__(self, input_dim: int, hidden_dim: int, *, seed: int = 0, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        start = keras.initializers.GlorotUniform
+        self.kernel = self.add_weight((input_dim, hidden_dim), start(seed), name="kernel")
+        self.bias = self.add_weight((hidden_dim,), "zeros", name="bias")
+        self.query = self.add_weight((hidden_dim, 1), start(seed + 1), name="query")
+        self.built = True
+
+    def call(self, x: Tensor, mask: Tensor = None) -> Tensor:
+        """Returns `(B, D)` of `(B, L, D)`; `mask` bool `(B, L)`: what counts."""
+        scores = ops.matmul(ops.tanh(ops.matmul(x, self.kernel) + self.bias), self.query)[..., 0]
+        weights = ops.softmax(masked(scores, mask, ()), axis=-1)  # (B, L)
+        found = ops.sum(ops.expand_dims(weights, -1) * x, axis=1)
+        if mask is None:
+            return found
+        return ops.where(ops.any(mask, axis=1, keepdims=True), found, ops.zeros_like(found))
+
+
+def masked(scores: Tensor, mask: Tensor, axes: tuple[int, ...]) -> Tensor:
+    """Returns scores with a large negative one where `mask`, with `axes` added, is `False`."""
+    if mask is None:
+        return scores
+    for axis in axes:
+        mask = ops.expand_dims(mask, axis)
+    low = large_negative(keras.backend.standardize_dtype(scores.dtype))
+    return ops.where(mask, scores, ops.cast(low, scores.dtype))

@@ -1,0 +1,287 @@
+"""Perceiver IO: inputs of any length into a few latents, and from them outputs of any number."""
+
+import math
+from typing import Any
+
+import keras
+from keras import ops
+
+from tfrecs import checks
+from tfrecs.layers.negatives import large_negative
+
+Tensor = Any  # a tensor of whichever backend Keras runs on
+_EPSILON = 1e-5
+
+
+def fourier_features(position: Tensor, num_bands: int, max_frequency: float) -> Tensor:
+    """Returns `[sin(pi f_k p), cos(pi f_k p), p]`, f_k spaced linearly from 1 to mu / 2.
+
+    Args:
+        position: Float tensor `(...)`, p, from -1 to 1.
+        num_bands: Number of frequencies, K.
+        max_frequency: mu; half of it is the highest frequency.
+
+    Returns:
+        `(..., 2 K + 1)`.
+
+    Example:
+
+    >>> features = fourier_features(ops.array([0.0, 0.5]), num_bands=2, max_frequency=4.0)
+    >>> print(ops.abs(ops.round(features, 3)).numpy())  # frequencies 1 and 2
+    [[0.  0.  1.  1.  0. ]
+     [1.  0.  0.  1.  0.5]]
+    """
+    steps = max(num_bands - 1, 1)
+    bands = [1 + (max_frequency / 2 - 1) * band / steps for band in range(num_bands)]
+    position = ops.expand_dims(position, -1)
+    angles = math.pi * position * ops.cast(ops.convert_to_tensor(bands), position.dtype)
+    return ops.concatenate([ops.sin(angles), ops.cos(angles), position], axis=-1)
+
+
+class PerceiverAttention(keras.layers.Layer):
+    """Attention of queries to inputs (or to themselves), then a network on each query.
+
+    `x = q + W_o Attention(norm(q), norm(inputs)); x = x + W_2 gelu(W_1 norm(x))`
+
+    Time and memory are linear in the number of inputs. Where a row has no input at all, the
+    attention adds nothing. Scale and offset of the inputs' normalisation are multiplied into the
+    weights of keys and values, so that inputs which are no result of training cost no gradient.
+
+    Args:
+        query_dim: Width of the queries, and of what comes out.
+        input_dim: Width of the inputs; `None` for attention of the queries to themselves.
+        num_heads: Heads, a divisor of `query_dim`.
+        widening: Hidden units of the network, in multiples of `query_dim`. Defaults to 1.
+        residual: Whether the queries are added to what they find. Defaults to `True`.
+        seed: Seed of initial weights. Defaults to 0.
+
+    Example:
+
+    >>> layer = PerceiverAttention(8, 5, num_heads=2)
+    >>> layer(ops.ones((2, 3, 8)), ops.ones((2, 100, 5)), ops.ones((2, 100), "bool")).shape
+    TensorShape([2, 3, 8])
+    """
+
+    def __init__(
+        self,
+        query_dim: int,
+        input_dim: int | None = None,
+        *,
+        num_heads: int = 1,
+        widening: int = 1,
+        residual: bool = True,
+        seed: int = 0,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        if query_dim % num_heads:
+            raise ValueError(checks.expected("num_heads", f"a divisor of {query_dim}", num_heads))
+        self.num_heads, self.residual, self.own = num_heads, residual, input_dim is None
+        input_dim = input_dim or query_dim
+
+        def dense(number: int, units: int, dim: int, activation: str | None = None) -> Any:
+            start = keras.initializers.GlorotUniform(seed + number)
+            layer = keras.layers.Dense(
+                units, activation, kernel_initializer=start, dtype=self.dtype_policy
+            )
+            layer.build((None, None, dim))
+            return layer
+
+        def norm(dim: int) -> Any:
+            layer = keras.layers.LayerNormalization(epsilon=_EPSILON, dtype=self.dtype_policy)
+            layer.build((None, None, dim))
+            return layer
+
+        self.query_norm, self.norm = norm(query_dim), norm(query_dim)
+        self.input_norm = self.query_norm if self.own else norm(input_dim)
+        self.query = dense(1, query_dim, query_dim)
+        self.key, self.value = (dense(n, query_dim, input_dim) for n in (2, 3))
+        self.output_dense = dense(4, query_dim, query_dim)
+        self.wide = dense(5, widening * query_dim, query_dim, "gelu")
+        self.narrow = dense(6, query_dim, widening * query_dim)
+        self.built = True
+
+    def call(self, query: Tensor, inputs: Tensor = None, mask: Tensor = None) -> Tensor:
+        """Returns `(B, N, query_dim)`.
+
+        Args:
+            query: `(B, N, query_dim)`, or `(1, N, query_dim)` for the same queries in each row.
+            inputs: `(B, M, input_dim)`; `None` for the queries themselves.
+            mask: Bool `(B, M)`, which inputs count; `None` for all.
+        """
+        found = self.attend(query, query if self.own else inputs, mask)
+        x = query + found if self.residual else found
+        return x + self.narrow(self.wide(self.norm(x)))
+
+    def attend(self, query: Tensor, inputs: Tensor, mask: Tensor) -> Tensor:
+        """Returns `W_o Attention(...)`, `(B, N, query_dim)`."""
+        q = self._split(self.query(self.query_norm(query)))  # (B, H, N, d)
+        k, v = self._keys_and_values(inputs)  # (B, H, M, d)
+        scores = ops.matmul(q, ops.swapaxes(k, -1, -2)) * q.shape[-1] ** -0.5  # (B, H, N, M)
+        if mask is not None:
+            low = large_negative(keras.backend.standardize_dtype(scores.dtype))
+            scores = ops.where(mask[:, None, None, :], scores, ops.cast(low, scores.dtype))
+        found = ops.matmul(ops.softmax(scores, axis=-1), v)
+        found = ops.swapaxes(found, 1, 2)  # (B, N, H, d)
+        found = ops.reshape(found, (-1, query.shape[1], query.shape[2]))
+        found = self.output_dense(found)
+        if mask is None:
+            return found
+        return ops.where(ops.any(mask, axis=1)[:, None, None], found, ops.zeros_like(found))
+
+    def _keys_and_values(self, inputs: Tensor) -> tuple[Tensor, Tensor]:
+        """Returns keys and values of the inputs, `(B, H, M, d)` each."""
+        wide = _wide(inputs)
+        mean, variance = ops.moments(wide, axes=-1, keepdims=True)
+        normal = ops.cast((wide - mean) * ops.rsqrt(variance + _EPSILON), self.compute_dtype)
+        kernel = _wide(ops.concatenate([self.key.kernel, self.value.kernel], axis=1))
+        bias = _wide(ops.concatenate([self.key.bias, self.value.bias]))
+        bias = bias + ops.matmul(ops.expand_dims(_wide(self.input_norm.beta), 0), kernel)[0]
+        kernel = ops.expand_dims(_wide(self.input_norm.gamma), 1) * kernel
+        both = ops.matmul(normal, ops.cast(kernel, self.compute_dtype))
+        both = both + ops.cast(bias, self.compute_dtype)
+        k, v = ops.split(both, 2, axis=-1)
+        return self._split(k), self._split(v)
+
+    def _split(self, x: Tensor) -> Tensor:
+        """Returns `(B, H, L, d)` of `(B, L, H d)`."""
+        size = x.shape[-1] // self.num_heads
+        x = ops.reshape(x, (-1, ops.shape(x)[1], self.num_heads, size))
+        return ops.swapaxes(x, 1, 2)
+
+
+def _wide(x: Tensor) -> Tensor:
+    """Returns a tensor in float32: sums of squares need the precision."""
+    return ops.cast(x, "float32")
+
+
+class PerceiverEncoder(keras.layers.Layer):
+    """Learned latents that attend to the inputs once, then to themselves.
+
+    Args:
+        input_dim: Width of the inputs.
+        num_latents: Number of latents, N.
+        latent_dim: Their width, D.
+        num_layers: Self-attention layers of a block.
+        num_blocks: How often the block is applied, with the same weights. Defaults to 1.
+        num_heads: Heads of self-attention. Defaults to 8.
+        cross_heads: Heads of the attention to the inputs. Defaults to 1.
+        widening: Hidden units of the networks, in multiples of D. Defaults to 1.
+        seed: Seed of initial weights. Defaults to 0.
+
+    Example:
+
+    >>> encode = PerceiverEncoder(5, 4, 8, num_layers=1)
+    >>> encode(ops.ones((2, 100, 5)), ops.ones((2, 100), "bool")).shape
+    TensorShape([2, 4, 8])
+
+    Reference:
+        Jaegle et al. 2021, Perceiver IO, arXiv:2107.14795.
+    """
+
+    def __init__(
+        self,
+        input_dim: int,
+        num_latents: int,
+        latent_dim: int,
+        *,
+        num_layers: int,
+        num_blocks: int = 1,
+        num_heads: int = 8,
+        cross_heads: int = 1,
+        widening: int = 1,
+        seed: int = 0,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        for argument, value in (("num_latents", num_latents), ("num_blocks", num_blocks)):
+            checks.positive(argument, value)
+        self.num_blocks = num_blocks
+        self.latents = self.add_weight(
+            (num_latents, latent_dim),
+            keras.initializers.TruncatedNormal(stddev=0.02, seed=seed),
+            name="latents",
+        )
+        dtype = self.dtype_policy
+        self.cross = PerceiverAttention(
+            latent_dim,
+            input_dim,
+            num_heads=cross_heads,
+            widening=widening,
+            seed=seed + 10,
+            dtype=dtype,
+        )
+        self.layers = [
+            PerceiverAttention(
+                latent_dim,
+                num_heads=num_heads,
+                widening=widening,
+                seed=seed + 20 + 10 * n,
+                dtype=dtype,
+            )
+            for n in range(num_layers)
+        ]
+        self.built = True
+
+    def call(self, inputs: Tensor, mask: Tensor = None) -> Tensor:
+        """Returns latents `(B, N, D)` of inputs `(B, M, input_dim)` and a bool mask `(B, M)`."""
+        latents = ops.expand_dims(ops.cast(self.latents, self.compute_dtype), 0)
+        x = self.cross(latents, inputs, mask)
+        for _ in range(self.num_blocks):
+            for layer in self.layers:
+                x = layer(x)
+        return x
+
+
+class PerceiverDecoder(keras.layers.Layer):
+    """Learned queries that attend to the latents: one vector an output.
+
+    Args:
+        latent_dim: Width of the latents.
+        num_outputs: Number of outputs, Q: 1 for a vector, more for a sequence.
+        output_dim: Their width.
+        num_heads: Heads. Defaults to 1.
+        widening: Hidden units of the network, in multiples of `output_dim`. Defaults to 1.
+        residual: Whether the queries are added to what they find. Defaults to `False`.
+        seed: Seed of initial weights. Defaults to 0.
+
+    Example:
+
+    >>> PerceiverDecoder(8, 3, 6)(ops.ones((2, 4, 8))).shape
+    TensorShape([2, 3, 6])
+    """
+
+    def __init__(
+        self,
+        latent_dim: int,
+        num_outputs: int,
+        output_dim: int,
+        *,
+        num_heads: int = 1,
+        widening: int = 1,
+        residual: bool = False,
+        seed: int = 0,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        checks.positive("num_outputs", num_outputs)
+        self.queries = self.add_weight(
+            (num_outputs, output_dim),
+            keras.initializers.TruncatedNormal(stddev=0.02, seed=seed),
+            name="queries",
+        )
+        self.cross = PerceiverAttention(
+            output_dim,
+            latent_dim,
+            num_heads=num_heads,
+            widening=widening,
+            residual=residual,
+            seed=seed + 10,
+            dtype=self.dtype_policy,
+        )
+        self.built = True
+
+    def call(self, latents: Tensor) -> Tensor:
+        """Returns `(B, Q, output_dim)` of latents `(B, N, latent_dim)`."""
+        queries = ops.expand_dims(ops.cast(self.queries, self.compute_dtype), 0)
+        return self.cross(queries, latents)

@@ -5,49 +5,33 @@ import tensorflow as tf
 
 from tfrecs.models import DeepFM, FactorizationMachine
 from tfrecs.optimizers import LazyAdam
-from tfrecs.spec import Categorical, FeatureSpec, Numeric
+from tfrecs.spec import FeatureSpec, Numeric
 from tfrecs.testing import click_case
 
 CASE = click_case("deepfm", lambda spec: DeepFM(spec, embedding_dim=4, hidden=(16,)))
 
 
-def spec(size=4):
-    return FeatureSpec(
-        (Categorical("user", "query", size=size), Categorical("item", "candidate", size=size))
-    )
-
-
-BATCH = {"user": np.array([2, 3], "int32"), "item": np.array([3, 2], "int32")}
-
 # rows w, v of users 0 to 3, then of items 0 to 3
 TABLE = [[0, 0, 0]] * 2 + [[1, 1, 2], [2, 3, 4]] + [[0, 0, 0]] * 2 + [[3, 1, 0], [4, 0, 2]]
 
 
-def linear(model):
-    """Makes the deep network a sum of its inputs: one linear unit of weights 1."""
-    (kernel, bias) = model.mlp.weights
-    kernel.assign(np.ones(kernel.shape))
-    bias.assign([0.25])
-    return model
-
-
-def test_a_score_is_a_machine_and_a_network_on_the_same_vectors():
+def test_a_score_is_a_machine_and_a_network_on_the_same_vectors(spec, batch, linear):
     model = linear(DeepFM(spec(), embedding_dim=2, hidden=()))
     model.bag.embeddings.assign(TABLE)
     # 1 + 4 + (1, 2).(0, 2) + 0.25 + 1 + 2 + 0 + 2;  2 + 3 + (3, 4).(1, 0) + 0.25 + 3 + 4 + 1 + 0
-    np.testing.assert_allclose(model(BATCH), [14.25, 16.25])
+    np.testing.assert_allclose(model(batch), [14.25, 16.25])
 
 
-def test_without_its_network_it_is_a_factorization_machine():
+def test_without_its_network_it_is_a_factorization_machine(spec, batch):
     machine, model = (
         cls(spec(), embedding_dim=2, seed=3) for cls in (FactorizationMachine, DeepFM)
     )
     model.bag.set_weights(machine.bag.get_weights())
     model.mlp.dense[-1].kernel.assign(np.zeros((400, 1)))
-    np.testing.assert_allclose(model(BATCH), machine(BATCH), rtol=1e-6)
+    np.testing.assert_allclose(model(batch), machine(batch), rtol=1e-6)
 
 
-def test_one_gather_reads_weights_and_vectors_of_all_features():
+def test_one_gather_reads_weights_and_vectors_of_all_features(spec):
     model = DeepFM(spec(), embedding_dim=2, hidden=(4,))
     graph = tf.function(model.call, autograph=False).get_concrete_function(
         {name: tf.TensorSpec([None], tf.int32) for name in ("user", "item")}
@@ -56,7 +40,7 @@ def test_one_gather_reads_weights_and_vectors_of_all_features():
     assert len(gathers) == 1
 
 
-def test_fit_learns_what_takes_a_pair_and_what_takes_a_number():
+def test_fit_learns_what_takes_a_pair_and_what_takes_a_number(spec):
     rng = np.random.default_rng(0)
     rows = {name: rng.integers(2, 12, 4000).astype("int32") for name in ("user", "item")}
     rows["price"] = rng.normal(size=4000).astype("float32")
@@ -81,6 +65,6 @@ def test_fit_learns_what_takes_a_pair_and_what_takes_a_number():
         ({"max_rows": 0}, r"`max_rows` must be greater than 0"),
     ],
 )
-def test_a_wrong_argument_is_named(arguments, message):
+def test_a_wrong_argument_is_named(arguments, message, spec):
     with pytest.raises(ValueError, match=message):
         DeepFM(spec(), **arguments)

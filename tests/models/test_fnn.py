@@ -2,41 +2,24 @@ import numpy as np
 import pytest
 
 from tfrecs.models import FNN, FactorizationMachine
-from tfrecs.spec import Categorical, FeatureSpec
 from tfrecs.testing import FEW, click_case
 
 CASE = click_case("fnn", lambda spec: FNN(spec, embedding_dim=4, hidden=(16,)), spec=FEW)
 
 
-def spec(size=4):
-    return FeatureSpec(
-        (Categorical("user", "query", size=size), Categorical("item", "candidate", size=size))
-    )
-
-
-BATCH = {"user": np.array([2, 3], "int32"), "item": np.array([3, 2], "int32")}
-
 # rows w, v of users 0 to 3, then of items 0 to 3
 TABLE = [[0, 0, 0]] * 2 + [[1, 1, 2], [2, 3, 4]] + [[0, 0, 0]] * 2 + [[3, 1, 0], [4, 0, 2]]
 
 
-def linear(model):
-    """Makes the deep network a sum of its inputs: one linear unit of weights 1."""
-    (kernel, bias) = model.mlp.weights
-    kernel.assign(np.ones(kernel.shape))
-    bias.assign([0.25])
-    return model
-
-
-def test_the_network_reads_bias_weights_and_vectors():
+def test_the_network_reads_bias_weights_and_vectors(spec, batch, linear):
     model = linear(FNN(spec(), embedding_dim=2, hidden=()))
     model.bag.embeddings.assign(TABLE)
     model.bias.assign(0.5)
     # 0.25 + 0.5 + (1 + 1 + 2) + (4 + 0 + 2);  0.25 + 0.5 + (2 + 3 + 4) + (3 + 1 + 0)
-    np.testing.assert_allclose(model(BATCH), [10.75, 13.75])
+    np.testing.assert_allclose(model(batch), [10.75, 13.75])
 
 
-def test_it_starts_from_a_factorization_machine():
+def test_it_starts_from_a_factorization_machine(spec):
     machine = FactorizationMachine(spec(), embedding_dim=2, seed=7)
     machine.bag.embeddings.assign(TABLE)
     machine.bias.assign(0.5)
@@ -46,7 +29,7 @@ def test_it_starts_from_a_factorization_machine():
     assert float(model.bias) == 0.5
 
 
-def test_a_machine_of_another_width_is_refused():
+def test_a_machine_of_another_width_is_refused(spec):
     machine = FactorizationMachine(spec(), embedding_dim=3)
     with pytest.raises(ValueError, match=r"`machine` must be of tables.*same spec, embedding_dim"):
         FNN(spec(), embedding_dim=2).start_from(machine)

@@ -3,56 +3,39 @@ import numpy as np
 
 from tfrecs.models import WideDeep
 from tfrecs.optimizers import LazyAdam, SparseFTRL
-from tfrecs.spec import Categorical, Cross, FeatureSpec
+from tfrecs.spec import Cross, FeatureSpec
 from tfrecs.testing import click_case
 
 CASE = click_case("wide_deep", lambda spec: WideDeep(spec, embedding_dim=4, hidden=(16,)))
 
 
-def spec(size=4):
-    return FeatureSpec(
-        (Categorical("user", "query", size=size), Categorical("item", "candidate", size=size))
-    )
-
-
-BATCH = {"user": np.array([2, 3], "int32"), "item": np.array([3, 2], "int32")}
-
-
-def linear(model):
-    """Makes the deep network a sum of its inputs: one linear unit of weights 1."""
-    (kernel, bias) = model.mlp.weights
-    kernel.assign(np.ones(kernel.shape))
-    bias.assign([0.25])
-    return model
-
-
-def test_a_score_is_a_linear_model_and_a_network():
+def test_a_score_is_a_linear_model_and_a_network(spec, batch, linear):
     model = linear(WideDeep(spec(), embedding_dim=2, hidden=()))
     model.wide.embeddings.assign(np.array([[0, 9, 1, 2, 0, 9, 4, 8]]).T)
     model.deep.embeddings.assign(np.repeat(np.arange(8.0)[:, None], 2, axis=1))
     # 1 + 8 + 0.25 + 2 (2 + 7);  2 + 4 + 0.25 + 2 (3 + 6)
-    np.testing.assert_allclose(model(BATCH), [27.25, 24.25])
+    np.testing.assert_allclose(model(batch), [27.25, 24.25])
 
 
-def crossed():
+def crossed(spec):
     cross = Cross("user_item", "context", ("user", "item"), hash_bins=50, size=52)
     return FeatureSpec((*spec(6), cross))
 
 
-def test_crosses_are_for_the_wide_part_alone():
-    model = WideDeep(crossed(), embedding_dim=2)
+def test_crosses_are_for_the_wide_part_alone(spec):
+    model = WideDeep(crossed(spec), embedding_dim=2)
     assert model.wide.names == ["user", "item", "user_item"]
     assert model.deep.names == ["user", "item"]
 
 
-def test_two_optimizers_train_the_two_parts_in_one_fit(tmp_path):
+def test_two_optimizers_train_the_two_parts_in_one_fit(tmp_path, spec):
     rng = np.random.default_rng(0)
     rows = {name: rng.integers(2, 6, 500).astype("int32") for name in ("user", "item")}
     rows["user_item"] = rows["user"] * 6 + rows["item"]
     clicks = (rows["user"] == rows["item"]).astype("float32")
     parts = {"wide/.*": SparseFTRL(0.5, l1_regularization_strength=0.1)}
     parts = keras.optimizers.OptimizerMap(LazyAdam(0.05), parts)
-    model = WideDeep(crossed(), embedding_dim=2, hidden=(4,))
+    model = WideDeep(crossed(spec), embedding_dim=2, hidden=(4,))
     loss = keras.losses.BinaryCrossentropy(from_logits=True)
     model.compile(keras.optimizers.MultiOptimizer(parts), loss)
     history = model.fit(rows, clicks, batch_size=100, epochs=20, verbose=0).history["loss"]

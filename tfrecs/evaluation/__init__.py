@@ -4,6 +4,10 @@ from tfrecs.evaluation import splits as splits
 from tfrecs.evaluation.bootstrap import Estimate as Estimate
 from tfrecs.evaluation.breakdown import breakdown as breakdown
 from tfrecs.evaluation.clicks import click_quality as click_quality
+from tfrecs.evaluation.impressions import ImpressionQuality as ImpressionQuality
+from tfrecs.evaluation.impressions import impression_quality as impression_quality
+from tfrecs.evaluation.impressions import score_impressions as score_impressions
+from tfrecs.evaluation.impressions import write_predictions as write_predictions
 from tfrecs.evaluation.next_item import next_item_ranking as next_item_ranking
 from tfrecs.evaluation.predictor import ModelPredictor as ModelPredictor
 from tfrecs.evaluation.predictor import join_events as join_events

@@ -17,7 +17,9 @@ from tfrecs.models.ials import IALS as IALS
 from tfrecs.models.ipnn import IPNN as IPNN
 from tfrecs.models.logistic_regression import LogisticRegression as LogisticRegression
 from tfrecs.models.matrix_factorization import MatrixFactorization as MatrixFactorization
+from tfrecs.models.nrms import NRMS as NRMS
 from tfrecs.models.opnn import OPNN as OPNN
+from tfrecs.models.perceiver_two_tower import PerceiverTwoTower as PerceiverTwoTower
 from tfrecs.models.pnn_star import PNNStar as PNNStar
 from tfrecs.models.sasrec import SASRec as SASRec
 from tfrecs.models.two_tower import TwoTower as TwoTower

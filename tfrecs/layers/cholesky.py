@@ -1,13 +1,15 @@
 """Small symmetric systems, many at a time, by LAPACK, which threads call without waiting."""
 
 import ctypes
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import scipy
 from scipy.linalg import cython_lapack
 
 
-def _sposv() -> ctypes._CFuncPtr:
+def _sposv() -> Callable[..., Any]:
     """Returns LAPACK's `sposv`; scipy's own wrapper keeps Python's lock while it runs."""
     capsule = scipy.LowLevelCallable.from_cython(cython_lapack, "sposv")
     pointer = ctypes.pythonapi.PyCapsule_GetPointer

@@ -236,18 +236,15 @@ def test_bulk_inference_of_examples_and_its_errors(made, tmp_path):
         bulk_inferrer(made["index"], result, made["queries"], blessing)
 
 
-def test_the_tuner_tries_the_grid_and_the_trainer_takes_the_best(made, tmp_path):
+def test_the_tuner_searches_and_the_trainer_takes_the_best(made, tmp_path):
+    pytest.importorskip("optuna")
     best = a.HyperParameters(str(tmp_path / "best"))
     options = {"epochs": 1}
-    tuner(
-        transform_graph=made["graph"],
-        hyperparameters=best,
-        space={"embedding_dim": [2, 4]},
-        options=options,
-        **given(made),
-    )
+    space = {"embedding_dim": [2, 4], "temperature": {"low": 0.1, "high": 0.5}}
+    tuner(hyperparameters=best, space=space, options=options, max_trials=2, **given(made))
     trials = json.loads((best.path / "trials.json").read_text())
-    assert [trial["options"] for trial in trials] == [{"embedding_dim": 2}, {"embedding_dim": 4}]
+    assert all(trial["options"]["embedding_dim"] in (2, 4) for trial in trials)
+    assert all(0.1 <= trial["options"]["arguments"]["temperature"] <= 0.5 for trial in trials)
     assert best.properties["value"] == max(trial["value"] for trial in trials)
     trained = a.Model(str(tmp_path / "model"))
     trainer(
@@ -257,10 +254,11 @@ def test_the_tuner_tries_the_grid_and_the_trainer_takes_the_best(made, tmp_path)
         options=options,
         **given(made),
     )
-    chosen = Run.load(trained.path).options.embedding_dim
-    assert chosen == best.properties["options"]["embedding_dim"]
-    with pytest.raises(ValueError, match="values by option"):
-        tuner(transform_graph=made["graph"], hyperparameters=best, space={}, **given(made))
+    chosen = Run.load(trained.path).options
+    assert chosen.embedding_dim == best.properties["options"]["embedding_dim"]
+    assert chosen.arguments == best.properties["options"]["arguments"]
+    with pytest.raises(ValueError, match=r"`space\['epochs'\]` must be a list of values, or a"):
+        tuner(hyperparameters=best, space={"epochs": []}, **given(made))
 
 
 def test_a_new_day_trains_the_last_model_further(made, tmp_path):

@@ -4,6 +4,7 @@ import json
 from dataclasses import replace
 from typing import Any
 
+import pyarrow as pa
 import pyarrow.compute as pc
 
 from tfrecs import checks
@@ -12,6 +13,7 @@ from tfrecs.components.component import Component, Output
 from tfrecs.components.pages import write_slices_page
 from tfrecs.evaluation import Results, summarize, write_report
 from tfrecs.evaluation.results import LOWER_IS_BETTER
+from tfrecs.evaluation.truth import query_positions
 from tfrecs.run import Run
 
 BLESSED = "last blessed"
@@ -47,7 +49,8 @@ def evaluator(
             `None` for none. Defaults to 0.
         above_blessed: The same over `baseline_model`. Defaults to -0.02: two percent worse at
             most.
-        slices: Columns of users, for each of whose 8 most frequent values metrics are taken.
+        slices: Columns of users or of events, for each of whose 8 most frequent values metrics
+            are taken.
         slice_thresholds: As `thresholds`, for every slice.
         seed: Of the random baseline and of the intervals. Defaults to 0.
     """
@@ -93,20 +96,22 @@ def _judge_as(run: Run, other: Model, seed: int) -> Results:
 
 
 def _by_value(run: Run, column: str, seed: int) -> dict[str, dict[str, dict[str, float]]]:
-    """Judges the users of each value of a column apart."""
-    queries, query_id = run.tables.queries, run.tables.spec.query_id.name
-    checks.one_of("slices", column, queries.column_names)
-    test_users = run.split.test[query_id].unique()
-    tested = queries.filter(pc.is_in(queries[query_id], value_set=test_users))
+    """Judges the test events of each value of a column apart."""
+    test, queries = run.split.test, run.tables.queries
+    checks.one_of("slices", column, [*queries.column_names, *test.column_names])
+    if column in queries.column_names:
+        values = queries[column].take(pa.array(query_positions(test, run.tables)))
+    else:
+        values = test[column]
+    values = values.combine_chunks()
     counts = sorted(
-        pc.value_counts(tested[column].combine_chunks()).to_pylist(),
+        pc.value_counts(values.drop_null()).to_pylist(),
         key=lambda entry: (-entry["counts"], str(entry["values"])),
     )
     found = {}
-    for value in [entry["values"] for entry in counts if entry["values"] is not None][:_VALUES]:
-        users = tested.filter(pc.equal(tested[column], value))[query_id].combine_chunks()
-        test = run.split.test.filter(pc.is_in(run.split.test[query_id], value_set=users))
-        results = replace(run, split=replace(run.split, test=test)).judge(seed=seed)
+    for value in [entry["values"] for entry in counts][:_VALUES]:
+        split = replace(run.split, test=test.filter(pc.equal(values, value)))
+        results = replace(run, split=split).judge(seed=seed)
         found[f"{column} = {value}"] = {one: _values(results, one) for one in results.scores}
     return found
 

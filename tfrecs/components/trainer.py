@@ -1,8 +1,6 @@
 """Trainer: a model of the zoo, by its recipe."""
 
 import json
-import time
-from dataclasses import replace
 from typing import Any
 
 import keras
@@ -18,11 +16,10 @@ from tfrecs.components.artifacts import (
 from tfrecs.components.component import Component, Output
 from tfrecs.components.example_validator import require_blessed
 from tfrecs.components.tables import read_tables, split_of
-from tfrecs.evaluation import Split
 from tfrecs.features import FeatureTransform
 from tfrecs.models.growing import expand_tables
-from tfrecs.recipes import Training, TrainingOptions, recipe
-from tfrecs.run import Run, with_labels_of
+from tfrecs.recipes import recipe
+from tfrecs.run import fit
 
 
 def trainer(
@@ -58,12 +55,12 @@ def trainer(
         positive: See `tables.read_tables`.
     """
     require_blessed(anomalies)
-    start = time.perf_counter()
     tables, train, test = read_tables(examples, schema, queries, candidates, positive)
     chosen = recipe(model)
     if hyperparameters is not None:
         best = json.loads((hyperparameters.path / "best.json").read_text())
-        options = {**options, **best}
+        arguments = options.get("arguments", {}) | best.get("arguments", {})
+        options = {**options, **best, "arguments": arguments}
     settings = chosen.options(**options)
     adapted = FeatureTransform.load(transform_graph.path)
     about = str(examples.properties.get("protocol", "splits of ExampleGen"))
@@ -72,45 +69,17 @@ def trainer(
     if base_model is not None:
         loaded = keras.models.load_model(base_model.path / "model.keras")
         initial = expand_tables(loaded, adapted.spec)
-    run = fit(chosen, tables, split, adapted, settings, initial)
-    seconds = time.perf_counter() - start
-    replace(run, folder=trained.path, seconds=seconds).save()
+    keras.utils.clear_session(free_memory=False)  # names of layers count from 1 again
+    keras.utils.set_random_seed(settings.seed)
+    run = fit(tables, split, trained.path, settings, transform=adapted, initial=initial)
+    run.save()
     trained.properties |= {
         "model": model,
         "span": examples.properties.get("span"),
-        "seconds": round(seconds, 1),
+        "seconds": round(run.seconds, 1),
         "loss": run.history["loss"][-1] if run.history.get("loss") else None,
         "warm_started_from": None if base_model is None else base_model.digest,
     }
-
-
-def fit(
-    chosen: Any,
-    tables: Any,
-    split: Split,
-    adapted: FeatureTransform,
-    settings: TrainingOptions,
-    initial: Any = None,
-) -> Run:
-    """Trains and returns the run, which is not saved yet."""
-    tables = with_labels_of(adapted.spec, tables)
-    keras.utils.clear_session(free_memory=False)  # names of layers count from 1 again
-    keras.utils.set_random_seed(settings.seed)
-    training = Training(
-        chosen.model, adapted, split.train, tables, settings, lambda steps: [], initial
-    )
-    model, history = chosen.fit(training)
-    return Run(
-        folder=tables.name,
-        dataset=tables.name,
-        protocol=split.protocol,
-        options=settings,
-        model=model,
-        transform=adapted,
-        tables=tables,
-        split=split,
-        history=history,
-    )
 
 
 Trainer = Component(trainer)

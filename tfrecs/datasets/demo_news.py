@@ -77,7 +77,7 @@ def demo_impressions(
 
     >>> data = demo_impressions(50, 30, 100)
     >>> data.news["subcategory"].to_pylist()[:2], data.log.num_rows
-    (['gadgets', 'cycling'], 104)
+    (['hiking', 'machine learning'], 109)
     """
     for argument, value in (("num_users", num_users), ("num_impressions", num_impressions)):
         checks.positive(argument, value)

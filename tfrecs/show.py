@@ -23,6 +23,7 @@ from tfrecs.evaluation import (
     summarize,
     write_report,
 )
+from tfrecs.evaluation.index_page import write_index_page
 from tfrecs.files import check_replaceable, check_writable
 from tfrecs.models import Retriever
 from tfrecs.recipes import TrainingOptions, recipe
@@ -177,21 +178,38 @@ def titles(run: Run, positions: np.ndarray, scores: np.ndarray | None = None) ->
     return table
 
 
-def export(console: Console, run: Run, directory: Path, name: str, recall: float = 0.98) -> Any:
+def export(
+    console: Console,
+    run: Run,
+    directory: Path,
+    name: str,
+    recall: float = 0.98,
+    index_page: Path | None = None,
+) -> Any:
     """Builds the index of a Retriever, exports, and prints where."""
     check_writable("--saved-models", directory)
-    indexed = index(console, run, recall) if isinstance(run.model, Retriever) else None
+    indexed = None
+    if isinstance(run.model, Retriever):
+        indexed = index(console, run, recall, curve=index_page is not None)
+    curve = indexed.curve if indexed is not None else ()
+    if index_page is not None and curve:
+        page = write_index_page(index_page, f"Index of {name}", curve)
+        console.print(f"  recall against latency: [bold]{page}[/]")
+    elif index_page is not None:
+        console.print(f"  {index_page} is not written: there is no ScaNN to choose for")
     exported = job.export_run(run, indexed, directory, name)
     for variant, path in exported.paths.items():
         console.print(f"  {variant:>5}: [bold]{path}[/]")
     return exported
 
 
-def index(console: Console, run: Run, recall: float = 0.98, small: bool = False) -> job.Indexed:
+def index(
+    console: Console, run: Run, recall: float = 0.98, small: bool = False, curve: bool = False
+) -> job.Indexed:
     """Builds the index and prints its kind and recall."""
     start = time.perf_counter()
     with console.status("  building and measuring"):
-        indexed = job.build_index(run, recall=recall, small=small)
+        indexed = job.build_index(run, recall=recall, small=small, curve=curve)
     console.print(
         f"  {indexed.kind} over {run.tables.candidates.num_rows:,} items, recall@{indexed.k} "
         f"{indexed.recall:.4f} against exact ({time.perf_counter() - start:.1f} s)"
@@ -218,7 +236,7 @@ def quickstart(
     results = run.judge()
     results_table(console, results)
     step(console, 4, "Index")
-    indexed = index(console, run, small=True)
+    indexed = index(console, run, small=True, curve=True)
     step(console, 5, "SavedModel")
     exported = job.export_run(run, indexed, saved_models, "quickstart", results)
     for variant, path in exported.paths.items():
@@ -268,6 +286,7 @@ def report(run: Run, results: Results, indexed: Any = None, exported: Any = None
         index=None
         if indexed is None
         else {"kind": indexed.kind, f"recall@{indexed.k}": round(indexed.recall, 4)},
+        recall_curve=() if indexed is None else indexed.curve,
         export=None
         if exported is None
         else {variant: str(path) for variant, path in exported.paths.items()},

@@ -178,6 +178,16 @@ def test_export_answers_from_another_process(trained, capsys):
     assert all(int(item[1:]) % 2 == 1 for item in answer["sku"][0][:4])
 
 
+def test_export_says_where_an_index_has_no_page(trained, capsys):
+    served, page = trained.parent / "paged", trained.parent / "index.html"
+    code, out, err = run(
+        ["export", trained, "--saved-models", served, "--index-page", page], capsys
+    )
+    assert code == 0, err
+    assert "there is no ScaNN to choose for" in " ".join(out.split())  # 24 items are few
+    assert not page.exists()
+
+
 @pytest.mark.parametrize(
     "arguments, said",
     [

@@ -110,6 +110,9 @@ def export(
     ] = Path("saved_models"),
     name: Annotated[str | None, typer.Option(help="Name of the served model")] = None,
     recall: Annotated[float, typer.Option(help="recall@100 wanted of an approximate index")] = 0.98,
+    index_page: Annotated[
+        Path | None, typer.Option(help="Also write a page there: recall against latency of ScaNN")
+    ] = None,
     check: Annotated[
         Path | None,
         typer.Option(help="Only prove this SavedModel, of whatever origin, and say what it is"),
@@ -124,7 +127,7 @@ def export(
         return
 
     loaded = Run.load(run)
-    show.export(console, loaded, saved_models, name or loaded.options.model, recall)
+    show.export(console, loaded, saved_models, name or loaded.options.model, recall, index_page)
 
 
 app.command()(serve)

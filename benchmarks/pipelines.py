@@ -6,6 +6,7 @@ Parts not named keep the rows that they have. Every measured run is a process of
 """
 
 import argparse
+import contextlib
 import json
 import os
 import random
@@ -15,12 +16,12 @@ import subprocess
 import sys
 import tempfile
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import common
-import numpy as np
-import pyarrow as pa
+import pipelines_data as data_of
 import pyarrow.parquet as pq
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -42,7 +43,7 @@ STAGE = (
     "    start = time.perf_counter()\n"
     "    examples = Examples(folder + '/examples')\n"
     "    if stage == 'examples':\n"
-    "        example_gen(examples, source=source, runner=runner, rows_per_shard=1000000)\n"
+    "        example_gen(examples, source=source, runner=runner)\n"
     "    else:\n"
     "        statistics_gen(examples, ExampleStatistics(folder + '/statistics'), runner=runner)\n"
     "    seconds = time.perf_counter() - start\n"
@@ -140,27 +141,34 @@ def kills(folder: Path, count: int = 10) -> list[dict[str, Any]]:
         sys.exit(done.stderr)
     expected = outcome(folder / "undisturbed/root", folder / "undisturbed/served")
     draw = random.Random(0)
-    same, partial, moments = 0, 0, []
-    for number in range(count):
+
+    def killed(number: int, moment: float) -> tuple[bool, int]:
         name = f"kill-{number}"
-        moment = draw.uniform(0.1, 0.95) * seconds
-        process = subprocess.Popen(
-            arguments(name), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=ENVIRONMENT
-        )
-        time.sleep(moment)
+        silent = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+        process = subprocess.Popen(arguments(name), **silent, env=ENVIRONMENT)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(moment)  # came to its end before it could be killed
+            shutil.rmtree(folder / name)
+            return killed(number, moment / 2)
         process.send_signal(signal.SIGKILL)
         process.wait()
-        moments.append(round(moment, 1))
         artifacts = folder / name / "root" / "artifacts"
-        partial += sum(
-            not (path / "execution.json").is_file() for path in artifacts.glob("*/[!.]*")
-        )
+        whole = list(artifacts.glob("*/[!.]*"))
+        partial = sum(not (path / "execution.json").is_file() for path in whole)
         _, done = timed(arguments(name))
+        if done.returncode:
+            print(name, done.stderr[-2000:], flush=True)
+            return False, partial
         found = outcome(folder / name / "root", folder / name / "served")
         differ = sorted(k for k in {**found, **expected} if found.get(k) != expected.get(k))
-        print(name, moment, done.returncode, "differ:", differ, flush=True)
-        same += done.returncode == 0 and not differ
-        shutil.rmtree(folder / name)
+        again = [node for node, state in last_line(done.stdout).items() if state == "done"]
+        print(f"{name} at {moment:.1f} s: {len(whole)} whole, again {again}, differ {differ}")
+        return not differ, partial
+
+    with ThreadPoolExecutor(2) as pool:  # two at a time, a core each
+        moments = [draw.uniform(0.1, 0.95) * seconds for _ in range(count)]
+        ends = list(pool.map(killed, range(count), moments))
+    same, partial = (sum(side) for side in zip(*ends, strict=True))
     data, protocol = "demo, 3,000 events", f"kill -9 at {count} random moments, then run again"
     return [
         common.row(data, protocol, "local", "runs that end with identical outputs", same),
@@ -168,45 +176,15 @@ def kills(folder: Path, count: int = 10) -> list[dict[str, Any]]:
     ]
 
 
-def poisoned(table: pa.Table, poison: str) -> pa.Table:
-    """Returns a day of events with a defect."""
-    rng = np.random.default_rng(0)
-    place = {name: number for number, name in enumerate(table.column_names)}
-    if poison == "shifted column":
-        shifted = pa.array(table["dwell_seconds"].to_numpy() * 3 + 60, pa.float32())
-        return table.set_column(place["dwell_seconds"], "dwell_seconds", shifted)
-    if poison == "nulls":
-        holes = pa.array(table["dwell_seconds"].to_numpy(), mask=rng.random(len(table)) < 0.3)
-        return table.set_column(place["dwell_seconds"], "dwell_seconds", holes)
-    if poison == "new categories":
-        values = np.array(table["reaction"].to_pylist(), object)
-        values[rng.random(len(table)) < 0.2] = "wow"
-        return table.set_column(place["reaction"], "reaction", pa.array(values, pa.string()))
-    swapped = pa.array(1 - table["clicked"].to_numpy())
-    return table.set_column(place["clicked"], "clicked", swapped)
-
-
-def write_days(folder: Path, days: int, num_events: int = 20_000) -> None:
-    """Writes the demo world's events as files of days, its users and items beside them."""
-    from tfrecs import datasets
-
-    tables = datasets.demo(num_events=num_events * days)
-    order = np.argsort(tables.events["timestamp"].to_numpy(), kind="stable")
-    for number, rows in enumerate(np.array_split(order, days), 1):
-        path = folder / f"day-{number}" / "events.parquet"
-        path.parent.mkdir(parents=True)
-        pq.write_table(tables.events.take(rows), path)
-    pq.write_table(tables.queries, folder / "users.parquet")
-    pq.write_table(tables.candidates, folder / "items.parquet")
 
 
 def poison(folder: Path) -> list[dict[str, Any]]:
     """Poisons a second day in four ways; each must be stopped before the Pusher."""
-    write_days(folder / "data", 2)
+    data_of.write_days(folder / "data", 2)
     clean = pq.read_table(folder / "data/day-2/events.parquet")
     rows = []
     for kind in ("none", "shifted column", "nulls", "new categories", "swapped labels"):
-        bad = clean if kind == "none" else poisoned(clean, kind)
+        bad = clean if kind == "none" else data_of.poisoned(clean, kind)
         pq.write_table(bad, folder / "data/day-2/events.parquet")
         given = {
             "events": str(folder / "data/day-{SPAN}/events.parquet"),
@@ -229,39 +207,30 @@ def poison(folder: Path) -> list[dict[str, Any]]:
     return rows
 
 
+
 def scale(folder: Path, num_events: int = 10_000_000) -> list[dict[str, Any]]:
     """10 M events through ExampleGen and StatisticsGen, by the local driver and by Beam."""
-    from tfrecs import datasets
-
-    (folder / "source").mkdir(parents=True)
-    names = ["user_id", "item_id", "timestamp", "clicked"]
-    reader = datasets.demo_stream(200_000, 20_000, num_events, batch_size=500_000)
-    for number, batch in enumerate(reader):
-        path = folder / "source" / f"events-{number:02d}.parquet"
-        pq.write_table(pa.Table.from_batches([batch]).select(names), path)
-    rows, seconds = [], {}
-    data, protocol = f"{num_events:,} events of 4 columns", "2 processes, Parquet to TFRecord.gz"
-    for runner in ("local", "beam"):
-        place = folder / runner
+    data_of.write_events(folder / "source", num_events)
+    data = f"{num_events:,} events of 4 columns"
+    protocol = "2 processes, their start included; Parquet to TFRecord.gz"
+    rows, seconds = [], {"local": 0.0, "beam": 0.0}
+    for runner, place in ((name, folder / name) for name in seconds):
         place.mkdir()
-        total = 0.0
-        for stage in ("examples", "statistics"):
-            arguments = [sys.executable, "-c", STAGE, stage]
-            _, done = timed([*arguments, str(folder / "source"), str(place), runner])
+        for stage, name in (("examples", "ExampleGen"), ("statistics", "StatisticsGen")):
+            arguments = [sys.executable, "-c", STAGE, stage, str(folder / "source"), str(place)]
+            _, done = timed([*arguments, runner])
             if done.returncode:
-                sys.exit(done.stderr)
+                print(runner, name, "failed:", done.stderr[-3000:])
+                return rows
             said = last_line(done.stdout)
-            total += said["seconds"]
-            name = {"examples": "ExampleGen", "statistics": "StatisticsGen"}[stage]
+            print(runner, name, said, flush=True)
+            seconds[runner] += said["seconds"]
             speed = num_events / said["seconds"]
             rows.append(common.row(data, protocol, runner, name, speed, unit="rows/s"))
             metric = f"{name}, peak memory of a process"
             rows.append(common.row(data, protocol, runner, metric, said["peak"], unit="GB"))
-        seconds[runner] = total
-        speed = num_events / total
-        rows.append(
-            common.row(data, protocol, runner, "both, one after another", speed, unit="rows/s")
-        )
+        both, speed = "both, one after another", num_events / seconds[runner]
+        rows.append(common.row(data, protocol, runner, both, speed, unit="rows/s"))
         shutil.rmtree(place)
     ratio = seconds["beam"] / seconds["local"]
     rows.append(common.row(data, protocol, "beam", "time against local", ratio, unit="x"))

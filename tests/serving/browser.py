@@ -27,7 +27,7 @@ class Browser:
 
         # the browser reads from 3 and writes to 4
         connect = (
-            "import os, sys; r, w = map(os.dup, map(int, sys.argv[1:3])); os.dup2(r, 3); "
+            "import os, sys; r, w = map(int, sys.argv[1:3]); os.dup2(r, 3); "
             "os.dup2(w, 4); os.execv(sys.argv[3], sys.argv[3:])"
         )
         self._process = subprocess.Popen(

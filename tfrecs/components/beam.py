@@ -51,7 +51,7 @@ def drive(
         direct = [f"--direct_num_workers={workers}", f"--direct_running_mode={mode}"]
         options = [*direct, *options]
     with tempfile.TemporaryDirectory(dir=scratch, prefix=".beam-") as folder:
-        kept = _Kept(work, folder)
+        kept = _kept(pickle.dumps(work), folder)
         with beam.Pipeline(options=PipelineOptions(list(options))) as pipeline:
             transforms: Any = beam  # its constructors are not typed
             numbered = pipeline | transforms.Create(list(enumerate(parts)))
@@ -63,14 +63,22 @@ def drive(
         ]
 
 
-class _Kept:
-    """A function whose results are kept in files, since a pipeline returns none."""
+def _kept(work: bytes, folder: str) -> Callable[[tuple[int, Any]], None]:
+    """Returns a function whose results are kept in files, since a pipeline returns none.
 
-    def __init__(self, work: Callable[[Any], Any], folder: str) -> None:
-        self.work = work
-        self.folder = folder
+    It is pickled by value, and imports one module before all others: threads of a worker that
+    unpickle what different modules hold would import TensorFlow from two ends at once.
+    """
 
-    def __call__(self, numbered: tuple[int, Any]) -> None:
-        number, part = numbered
-        with written_aside(Path(self.folder) / f"{number}.pickle") as aside:
-            aside.write_bytes(pickle.dumps(self.work(part)))
+    def call(numbered: tuple[int, Any]) -> None:
+        from tfrecs.components import beam
+
+        beam.keep(work, folder, *numbered)
+
+    return call
+
+
+def keep(work: bytes, folder: str, number: int, part: Any) -> None:
+    """Calls a pickled function with a part, and writes its result."""
+    with written_aside(Path(folder) / f"{number}.pickle") as aside:
+        aside.write_bytes(pickle.dumps(pickle.loads(work)(part)))

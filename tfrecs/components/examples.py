@@ -147,6 +147,7 @@ def read_shard(
     features = {layout.name: _parsing(layout) for layout in columns}
     records = tf.data.TFRecordDataset(str(path), "GZIP", buffer_size=_BUFFER)
 
+    @tf.autograph.experimental.do_not_convert  # nothing to convert, and it is slow to look
     def parse(examples: tf.Tensor) -> tuple[Any, ...]:
         parsed = tf.io.parse_example(examples, features)
         return tuple(_taken_apart(parsed[layout.name], layout) for layout in columns)

@@ -14,6 +14,7 @@ from tfrecs.models.fm_dnn import FMDNN as FMDNN
 from tfrecs.models.fnn import FNN as FNN
 from tfrecs.models.gru4rec import GRU4Rec as GRU4Rec
 from tfrecs.models.ials import IALS as IALS
+from tfrecs.models.iki import IkiRanker as IkiRanker
 from tfrecs.models.ipnn import IPNN as IPNN
 from tfrecs.models.logistic_regression import LogisticRegression as LogisticRegression
 from tfrecs.models.matrix_factorization import MatrixFactorization as MatrixFactorization

@@ -12,6 +12,8 @@ from tfrecs.recipes.base import Training as Training
 from tfrecs.recipes.base import TrainingOptions as TrainingOptions
 from tfrecs.recipes.clicks import CLICK as CLICK
 from tfrecs.recipes.clicks import CLICK_RECIPES
+from tfrecs.recipes.feed import FEED as FEED
+from tfrecs.recipes.feed import IKI
 from tfrecs.recipes.ials import IALS_RECIPE
 from tfrecs.recipes.pairs import NEXT_ITEM as NEXT_ITEM
 from tfrecs.recipes.pairs import TWO_TOWER
@@ -21,7 +23,10 @@ from tfrecs.recipes.sessions import SEQUENCE as SEQUENCE
 from tfrecs.recipes.sessions import SESSION as SESSION
 from tfrecs.recipes.sessions import SESSION_RECIPES
 
-_ALL = (TWO_TOWER, IALS_RECIPE, MATRIX_FACTORIZATION, *SESSION_RECIPES, *CLICK_RECIPES)
+_ALL = (
+    *(TWO_TOWER, IALS_RECIPE, MATRIX_FACTORIZATION, IKI),
+    *(*SESSION_RECIPES, *CLICK_RECIPES),
+)
 RECIPES = {r.name: r for r in _ALL}
 
 

@@ -6,9 +6,10 @@
 
 Sections: `baselines` (rsc15-100k), `parity` (Recall@20 and MRR@20, ours and theirs), `forward` (one
 step from the same weights), `speed` (events/s in training), `globo` (contexts), `s3rec` (SASRec),
-`memory` (of training by number of sessions), `bloom` (quality by compression). The peer is the authors' PyTorch code, see
-sessions_peers.py. Rows of the sections not run are kept. TensorFlow computes with one thread, which
-is the fastest for steps this small; the other core reads. The peer has both.
+`memory` (of training by number of sessions), `bloom` (quality by compression). The peer is the
+authors' PyTorch code, see sessions_peers.py. Rows of the sections not run are kept. TensorFlow
+computes with one thread, which is the fastest for steps this small; the other core reads. The peer
+has both.
 """
 
 import argparse
@@ -390,6 +391,11 @@ def main() -> None:
     parser.add_argument("--settings", default="0,1,2", help="of speed, by commas")
     parser.add_argument("--events", type=int, default=200_000, help="training events of globo")
     parser.add_argument("--judged", type=int, default=20_000, help="test events of globo")
+    parser.add_argument(
+        "--modes",
+        default=",input+recurrence+output,input,recurrence,output",
+        help="where contexts enter in globo, by commas; the first is what others are compared with",
+    )
     parser.add_argument("--sets", default="LastFM", help="data sets of s3rec, by commas")
     parser.add_argument("--epochs", type=int, default=60, help="epochs of s3rec")
     arguments = parser.parse_args()

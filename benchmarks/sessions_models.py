@@ -24,8 +24,10 @@ def globo(arguments: Any) -> list[dict[str, Any]]:
     for baseline, ranks in shared.baseline_rows(cut, spec, shared.AUTHORS, judge.events):
         if baseline["metric"] == "recall@20":
             rows += judge.rows(baseline["model"], ranks)
+    shared.save(rows)
     plain = None
-    for modes in ((), ("input", "recurrence", "output"), ("input",), ("recurrence",), ("output",)):
+    for mode in arguments.modes.split(","):
+        modes = tuple(mode.split("+")) if mode else ()
         name = f"ContextualGRU4Rec 100, contexts at {' + '.join(modes) or 'nothing'}, 3 epochs"
         own = judge.rows(name, judge.train(modes))
         plain = plain or own

@@ -118,6 +118,7 @@ def test_globo_is_split_by_hour_file_with_contexts(tmp_path):
     found = datasets.globo(tmp_path)
     assert rows_of(found.train) == [(1, "7"), (1, "8")]
     assert found.test["hour"].to_pylist() == ["2", "2"]
+    assert found.train["gap"].to_pylist() == ["first", "11"]  # an hour: log2(3601)
     assert found.histories["history_devicegroup"].to_pylist() == [["1", "2"]]
 
 

@@ -1,6 +1,7 @@
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from tfrecs.features import from_sessions
 from tfrecs.losses import BPR, TOP1, BPRMax, InBatch, SharedNegatives, Softmax, TOP1Max
@@ -179,7 +180,7 @@ def test_with_bits_the_tables_are_smaller_and_steps_are_carried_all_the_same(emb
 def test_a_session_of_ten_thousand_events_is_answered():
     model = GRU4Rec(spec(), (4,))
     history = np.full((1, 10_000), 3)
-    query = model.query({"history": history, "history_mask": history > 0})
+    query = tf.function(model.query)({"history": history, "history_mask": history > 0})
     assert np.isfinite(np.asarray(query)).all()
 
 

@@ -29,7 +29,7 @@ def pipeline(
     gen = c.ExampleGen(source=data, columns=COLUMNS, splits={"train": 19, "eval": 1})
     statistics = c.StatisticsGen(examples=gen["examples"])
     number = {"normalize": "log_squared", "num_bins": 200}
-    category = {"kind": "categorical", "min_count": min_count}
+    category = {"kind": "categorical", "vocabulary": None, "min_count": min_count}
     overrides = dict.fromkeys(COUNTS, number) | dict.fromkeys(CATEGORIES, category)
     schema = c.SchemaGen(statistics=statistics["statistics"], overrides=overrides)
     valid = c.ExampleValidator(statistics=statistics["statistics"], schema=schema["schema"])

@@ -9,12 +9,8 @@ import numpy as np
 import pytest
 from keras import ops
 
-from tfrecs.layers.perceiver import (
-    PerceiverAttention,
-    PerceiverDecoder,
-    PerceiverEncoder,
-    fourier_features,
-)
+from tfrecs.layers.fourier import fourier_features
+from tfrecs.layers.perceiver import PerceiverAttention, PerceiverDecoder, PerceiverEncoder
 
 GOLDEN = Path(__file__).parent.parent / "golden" / "perceiver.json"
 PEER = Path(__file__).with_name("perceiver_peer.py")
@@ -61,7 +57,15 @@ def test_attention_is_that_of_the_formula():
     query, inputs = rng.normal(size=(2, 3, 6)), rng.normal(size=(2, 5, 4))
     mask = np.array([[True, True, False, True, False], [True] * 5])
     found = layer(query.astype("float32"), inputs.astype("float32"), mask)
-    np.testing.assert_allclose(found, reference(layer, query, inputs, mask), atol=1e-5)
+    np.testing.assert_allclose(found, reference(layer, query, inputs, mask), rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("heads", [1, 2])
+def test_shared_queries_find_what_each_row_s_own_find(heads):
+    layer, (x, mask) = perturbed(PerceiverAttention(6, 7, num_heads=heads)), inputs()
+    query = np.random.default_rng(2).normal(size=(1, 3, 6)).astype("float32")
+    own = np.repeat(query, 4, axis=0)
+    np.testing.assert_allclose(layer(query, x, mask), layer(own, x, mask), rtol=1e-5, atol=1e-5)
 
 
 def model(seed=0):
@@ -79,16 +83,18 @@ def test_padding_changes_nothing():
     x, mask = inputs()
     more = np.concatenate([x, 100 * np.ones((4, 20, 7), "float32")], axis=1)
     longer = np.pad(mask, [(0, 0), (0, 20)])
-    np.testing.assert_allclose(encoder(more, longer), encoder(x, mask), atol=1e-5)
+    np.testing.assert_allclose(encoder(more, longer), encoder(x, mask), rtol=1e-5, atol=1e-5)
     changed = np.where(mask[..., None], x, -3.0)
     found = decoder(encoder(changed, mask))
-    np.testing.assert_allclose(found, decoder(encoder(x, mask)), atol=1e-5)
+    np.testing.assert_allclose(found, decoder(encoder(x, mask)), rtol=1e-5, atol=1e-5)
 
 
 def test_the_order_of_inputs_is_told_by_their_features_alone():
     encoder, _ = model()
     x, mask = inputs()
-    np.testing.assert_allclose(encoder(x[:, ::-1], mask[:, ::-1]), encoder(x, mask), atol=1e-5)
+    np.testing.assert_allclose(
+        encoder(x[:, ::-1], mask[:, ::-1]), encoder(x, mask), rtol=1e-5, atol=1e-5
+    )
 
 
 def test_a_row_without_inputs_is_what_the_latents_say_alone():
@@ -134,8 +140,8 @@ def test_outputs_are_those_that_the_public_perceiver_gave():
     golden = json.loads(GOLDEN.read_text())
     encoder, decoder = model()
     latents = encoder(*inputs())
-    np.testing.assert_allclose(latents, golden["latents"], atol=1e-5)
-    np.testing.assert_allclose(decoder(latents), golden["outputs"], atol=1e-5)
+    np.testing.assert_allclose(latents, golden["latents"], rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(decoder(latents), golden["outputs"], rtol=1e-5, atol=1e-5)
 
 
 def peer_outputs(python, folder):
@@ -174,8 +180,8 @@ def test_outputs_are_those_of_the_public_perceiver(tmp_path):
     found = peer_outputs(python, tmp_path)
     encoder, decoder = model()
     latents = encoder(*inputs())
-    np.testing.assert_allclose(latents, found["latents"], atol=1e-5)
-    np.testing.assert_allclose(decoder(latents), found["outputs"], atol=1e-5)
+    np.testing.assert_allclose(latents, found["latents"], rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(decoder(latents), found["outputs"], rtol=1e-5, atol=1e-5)
 
 
 if __name__ == "__main__":  # writes the golden values

@@ -43,15 +43,15 @@ class SelfAttention(keras.layers.Layer):
         ]
         self.built = True
 
-    def call(self, x: Tensor, mask: Tensor = None) -> Tensor:
-        """Returns `(B, L, H d)` of `(B, L, input_dim)`; `mask` bool `(B, L)`, what is attended."""
+    def call(self, x: Tensor, kept: Tensor = None) -> Tensor:
+        """Returns `(B, L, H d)` of `(B, L, input_dim)`; `kept` bool `(B, L)`: what is attended."""
         length, width = ops.shape(x)[1], self.num_heads * self.head_dim
         all_three = ops.matmul(x, ops.concatenate(self.kernels, axis=1))  # (B, L, 3 H d)
         shape = (-1, length, 3, self.num_heads, self.head_dim)
         all_three = ops.transpose(ops.reshape(all_three, shape), (2, 0, 3, 1, 4))
         q, k, v = all_three[0], all_three[1], all_three[2]  # (B, H, L, d)
         scores = ops.matmul(q, ops.swapaxes(k, -1, -2)) * self.head_dim**-0.5  # (B, H, L, L)
-        weights = ops.softmax(masked(scores, mask, (1, 2)), axis=-1)
+        weights = attention_weights(scores, kept)
         found = ops.swapaxes(ops.matmul(weights, v), 1, 2)  # (B, L, H, d)
         return ops.reshape(found, (-1, length, width))
 
@@ -83,21 +83,28 @@ class AdditiveAttention(keras.layers.Layer):
         self.query = self.add_weight((hidden_dim, 1), start(seed + 1), name="query")
         self.built = True
 
-    def call(self, x: Tensor, mask: Tensor = None) -> Tensor:
-        """Returns `(B, D)` of `(B, L, D)`; `mask` bool `(B, L)`: what counts."""
+    def call(self, x: Tensor, kept: Tensor = None) -> Tensor:
+        """Returns `(B, D)` of `(B, L, D)`; `kept` bool `(B, L)`: what counts."""
         scores = ops.matmul(ops.tanh(ops.matmul(x, self.kernel) + self.bias), self.query)[..., 0]
-        weights = ops.softmax(masked(scores, mask, ()), axis=-1)  # (B, L)
+        weights = attention_weights(scores, kept)  # (B, L)
         found = ops.sum(ops.expand_dims(weights, -1) * x, axis=1)
-        if mask is None:
+        if kept is None:
             return found
-        return ops.where(ops.any(mask, axis=1, keepdims=True), found, ops.zeros_like(found))
+        return ops.where(ops.any(kept, axis=1, keepdims=True), found, ops.zeros_like(found))
 
 
-def masked(scores: Tensor, mask: Tensor, axes: tuple[int, ...]) -> Tensor:
-    """Returns scores with a large negative one where `mask`, with `axes` added, is `False`."""
-    if mask is None:
-        return scores
-    for axis in axes:
-        mask = ops.expand_dims(mask, axis)
-    low = large_negative(keras.backend.standardize_dtype(scores.dtype))
-    return ops.where(mask, scores, ops.cast(low, scores.dtype))
+def attention_weights(scores: Tensor, kept: Tensor = None) -> Tensor:
+    """Returns the softmax along the last axis of scores, 0 where `kept` is `False`.
+
+    Args:
+        scores: Float tensor `(B, ..., M)`.
+        kept: Bool `(B, M)`; `None` for all.
+    """
+    if scores.shape[-1] == 1:
+        return ops.ones_like(scores)  # Keras would warn
+    if kept is not None:
+        for axis in range(1, len(scores.shape) - 1):
+            kept = ops.expand_dims(kept, axis)
+        low = large_negative(keras.backend.standardize_dtype(scores.dtype))
+        scores = ops.where(kept, scores, ops.cast(low, scores.dtype))
+    return ops.softmax(scores, axis=-1)

@@ -89,10 +89,10 @@ class ItemTokens(keras.layers.Layer):
             remedy = f"Leave {name!r} out: spec.select(...)."
             raise ValueError(checks.expected("spec", "of texts and ids", feature, remedy))
         width = 1 if isinstance(feature, Categorical) else feature.max_length
-        if width is None:
+        if width is None and feature.role == "candidate":
             remedy = "Set it, so that the catalogue has a width."
             raise ValueError(checks.expected(f"max_length of {name!r}", "a number", None, remedy))
-        self.widths[name] = width
+        self.widths[name] = width or 0
         self.single |= {name} if isinstance(feature, Categorical) else set()
         key = feature.vocabulary or spec.owner(name).name
         if key not in self._known:
@@ -118,10 +118,10 @@ class ItemTokens(keras.layers.Layer):
 
         Args:
             arrays: Of N items the ids `(N,)` and each feature `(N,)` or `(N, L)`, as
-                `transform.encode(candidates)` gives them.
+                `transform.encode(candidates)` gives them. Ids alone need no catalogue.
         """
         ids = np.asarray(column(arrays, self.item_id.name))
-        for weight, name in zip(self.catalogue, self.names, strict=True):
+        for weight, name in zip(self.catalogue, self.names, strict=not self.ids_alone):
             given = np.asarray(column(arrays, name))
             given = given.reshape(len(ids), -1)[:, : self.widths[name]]
             rows = np.zeros(weight.shape, np.int32)

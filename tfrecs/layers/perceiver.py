@@ -1,41 +1,15 @@
 """Perceiver IO: inputs of any length into a few latents, and from them outputs of any number."""
 
-import math
 from typing import Any
 
 import keras
 from keras import ops
 
 from tfrecs import checks
-from tfrecs.layers.negatives import large_negative
+from tfrecs.layers.attention import attention_weights
 
 Tensor = Any  # a tensor of whichever backend Keras runs on
 _EPSILON = 1e-5
-
-
-def fourier_features(position: Tensor, num_bands: int, max_frequency: float) -> Tensor:
-    """Returns `[sin(pi f_k p), cos(pi f_k p), p]`, f_k spaced linearly from 1 to mu / 2.
-
-    Args:
-        position: Float tensor `(...)`, p, from -1 to 1.
-        num_bands: Number of frequencies, K.
-        max_frequency: mu; half of it is the highest frequency.
-
-    Returns:
-        `(..., 2 K + 1)`.
-
-    Example:
-
-    >>> features = fourier_features(ops.array([0.0, 0.5]), num_bands=2, max_frequency=4.0)
-    >>> print(ops.abs(ops.round(features, 3)).numpy())  # frequencies 1 and 2
-    [[0.  0.  1.  1.  0. ]
-     [1.  0.  0.  1.  0.5]]
-    """
-    steps = max(num_bands - 1, 1)
-    bands = [1 + (max_frequency / 2 - 1) * band / steps for band in range(num_bands)]
-    position = ops.expand_dims(position, -1)
-    angles = math.pi * position * ops.cast(ops.convert_to_tensor(bands), position.dtype)
-    return ops.concatenate([ops.sin(angles), ops.cos(angles), position], axis=-1)
 
 
 class PerceiverAttention(keras.layers.Layer):
@@ -101,47 +75,75 @@ class PerceiverAttention(keras.layers.Layer):
         self.narrow = dense(6, query_dim, widening * query_dim)
         self.built = True
 
-    def call(self, query: Tensor, inputs: Tensor = None, mask: Tensor = None) -> Tensor:
+    def call(self, query: Tensor, inputs: Tensor = None, kept: Tensor = None) -> Tensor:
         """Returns `(B, N, query_dim)`.
 
         Args:
             query: `(B, N, query_dim)`, or `(1, N, query_dim)` for the same queries in each row.
             inputs: `(B, M, input_dim)`; `None` for the queries themselves.
-            mask: Bool `(B, M)`, which inputs count; `None` for all.
+            kept: Bool `(B, M)`, which inputs count; `None` for all.
         """
-        found = self.attend(query, query if self.own else inputs, mask)
+        found = self.attend(query, query if self.own else inputs, kept)
         x = query + found if self.residual else found
         return x + self.narrow(self.wide(self.norm(x)))
 
-    def attend(self, query: Tensor, inputs: Tensor, mask: Tensor) -> Tensor:
+    def attend(self, query: Tensor, inputs: Tensor, kept: Tensor) -> Tensor:
         """Returns `W_o Attention(...)`, `(B, N, query_dim)`."""
         q = self._split(self.query(self.query_norm(query)))  # (B, H, N, d)
-        k, v = self._keys_and_values(inputs)  # (B, H, M, d)
-        scores = ops.matmul(q, ops.swapaxes(k, -1, -2)) * q.shape[-1] ** -0.5  # (B, H, N, M)
-        if mask is not None:
-            low = large_negative(keras.backend.standardize_dtype(scores.dtype))
-            scores = ops.where(mask[:, None, None, :], scores, ops.cast(low, scores.dtype))
-        found = ops.matmul(ops.softmax(scores, axis=-1), v)
-        found = ops.swapaxes(found, 1, 2)  # (B, N, H, d)
-        found = ops.reshape(found, (-1, query.shape[1], query.shape[2]))
-        found = self.output_dense(found)
-        if mask is None:
-            return found
-        return ops.where(ops.any(mask, axis=1)[:, None, None], found, ops.zeros_like(found))
-
-    def _keys_and_values(self, inputs: Tensor) -> tuple[Tensor, Tensor]:
-        """Returns keys and values of the inputs, `(B, H, M, d)` each."""
+        q = q * q.shape[-1] ** -0.5
         wide = _wide(inputs)
         mean, variance = ops.moments(wide, axes=-1, keepdims=True)
         normal = ops.cast((wide - mean) * ops.rsqrt(variance + _EPSILON), self.compute_dtype)
+        latents, width = query.shape[1], inputs.shape[-1]
+        products = self.num_heads * latents * width  # for each input, of either kind below
+        if query.shape[0] == 1 and products <= query.shape[2] * (width + latents):
+            found = self._by_queries(q, normal, kept)
+        else:
+            found = self._by_keys(q, normal, kept)
+        found = ops.reshape(ops.swapaxes(found, 1, 2), (-1, latents, query.shape[2]))
+        found = self.output_dense(found)
+        if kept is None:
+            return found
+        return ops.where(ops.any(kept, axis=1)[:, None, None], found, ops.zeros_like(found))
+
+    def _by_keys(self, q: Tensor, normal: Tensor, kept: Tensor) -> Tensor:
+        """Returns `(B, H, N, d)` by keys and values of the normalised inputs."""
         kernel = _wide(ops.concatenate([self.key.kernel, self.value.kernel], axis=1))
         bias = _wide(ops.concatenate([self.key.bias, self.value.bias]))
         bias = bias + ops.matmul(ops.expand_dims(_wide(self.input_norm.beta), 0), kernel)[0]
         kernel = ops.expand_dims(_wide(self.input_norm.gamma), 1) * kernel
         both = ops.matmul(normal, ops.cast(kernel, self.compute_dtype))
         both = both + ops.cast(bias, self.compute_dtype)
-        k, v = ops.split(both, 2, axis=-1)
-        return self._split(k), self._split(v)
+        k, v = (self._split(x) for x in ops.split(both, 2, axis=-1))  # (B, H, M, d)
+        scores = ops.matmul(q, ops.swapaxes(k, -1, -2))  # (B, H, N, M)
+        return ops.matmul(attention_weights(scores, kept), v)
+
+    def _by_queries(self, q: Tensor, normal: Tensor, kept: Tensor) -> Tensor:
+        """Returns the same for few queries that all rows share: no keys and values are made.
+
+        `q . (W_k x) = (W_k^T q) . x` and `sum a (W_v x) = W_v (sum a x)`
+        """
+        gamma, beta = (_wide(x) for x in (self.input_norm.gamma, self.input_norm.beta))
+        key, value = (self._heads(x.kernel) for x in (self.key, self.value))  # (H, C, d)
+        q = _wide(q)[0]  # (H, N, d)
+        asked = ops.matmul(q, ops.swapaxes(key, 1, 2))  # (H, N, C)
+        const = ops.matmul(q, self._heads(self.key.bias)[..., None])[..., 0]
+        const = const + ops.sum(asked * beta, axis=-1)  # (H, N)
+        rows = q.shape[0] * q.shape[1]
+        asked = ops.cast(ops.reshape(asked * gamma, (rows, -1)), self.compute_dtype)
+        scores = ops.matmul(asked, ops.swapaxes(normal, 1, 2))  # (B, H N, M)
+        scores = scores + ops.cast(ops.reshape(const, (rows, 1)), self.compute_dtype)
+        found = _wide(ops.matmul(attention_weights(scores, kept), normal))  # (B, H N, C)
+        found = ops.reshape(found * gamma + beta, (-1, *q.shape[:2], normal.shape[-1]))
+        found = ops.matmul(found, value) + self._heads(self.value.bias)[:, None]
+        return ops.cast(found, self.compute_dtype)
+
+    def _heads(self, weight: Tensor) -> Tensor:
+        """Returns a kernel `(C, H d)` as `(H, C, d)`, a bias as `(H, d)`."""
+        weight = _wide(weight)
+        size = weight.shape[-1] // self.num_heads
+        heads = ops.reshape(weight, (*weight.shape[:-1], self.num_heads, size))
+        return heads if len(heads.shape) == 2 else ops.swapaxes(heads, 0, 1)
 
     def _split(self, x: Tensor) -> Tensor:
         """Returns `(B, H, L, d)` of `(B, L, H d)`."""
@@ -223,10 +225,10 @@ class PerceiverEncoder(keras.layers.Layer):
         ]
         self.built = True
 
-    def call(self, inputs: Tensor, mask: Tensor = None) -> Tensor:
-        """Returns latents `(B, N, D)` of inputs `(B, M, input_dim)` and a bool mask `(B, M)`."""
+    def call(self, inputs: Tensor, kept: Tensor = None) -> Tensor:
+        """Returns latents `(B, N, D)` of inputs `(B, M, input_dim)` and `kept`, bool `(B, M)`."""
         latents = ops.expand_dims(ops.cast(self.latents, self.compute_dtype), 0)
-        x = self.cross(latents, inputs, mask)
+        x = self.cross(latents, inputs, kept)
         for _ in range(self.num_blocks):
             for layer in self.layers:
                 x = layer(x)

@@ -7,8 +7,9 @@ from keras import ops
 
 from tfrecs import checks, scoring
 from tfrecs.layers import column, id_embedding
+from tfrecs.layers.fourier import fourier_features
 from tfrecs.layers.item_tokens import Features, ItemTokens, encode_lists
-from tfrecs.layers.perceiver import PerceiverDecoder, PerceiverEncoder, fourier_features
+from tfrecs.layers.perceiver import PerceiverDecoder, PerceiverEncoder
 from tfrecs.models.base import Batch, Retriever, Tensor
 from tfrecs.spec import Categorical, FeatureSpec, MultiCategorical, Sequence, Text
 

@@ -157,7 +157,8 @@ class CNN3D(Retriever):
 
     def _latest(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """Returns the last `max_length` ids `(B, T)`, the last one at the end, and their mask."""
-        ids, mask = column(batch, self.history_name), column(batch, f"{self.history_name}_mask")
+        ids = ops.cast(column(batch, self.history_name), "int32")
+        mask = ops.cast(column(batch, f"{self.history_name}_mask"), "bool")
         places = lengths(mask)[:, None] + ops.arange(-self.max_length, 0)[None, :]  # (B, T)
         there = ops.maximum(places, 0)
         seen = ops.logical_and(places >= 0, ops.take_along_axis(mask, there, axis=1))

@@ -126,10 +126,10 @@ def fit_sessions(training: Training) -> tuple[RecModel, History]:
     options, name = training.options, training.transform.spec.candidate_id.name
     model: Any = training.initial
     if model is None:
-        lanes = min(options.batch_size, max(1, np.count_nonzero(lengths > 1)))
+        lanes = min(options.batch_size, max(1, int(np.count_nonzero(lengths > 1))))
         width = options.embedding_dim
         units: Any = width if training.model is models.ContextualGRU4Rec else (width,)
-        model = training.build(units=units, lanes=int(lanes), dropout=0.2, log_q=1.0)
+        model = training.build(units=units, lanes=lanes, dropout=0.2, log_q=1.0)
         optimizer = optimizers.AdagradMomentum(options.learning_rate, momentum=0.2)
         loss = losses.SharedNegatives(losses.Softmax())
         model.compile(optimizer, loss, steps_per_execution=32, jit_compile=False)

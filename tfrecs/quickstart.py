@@ -20,7 +20,10 @@ import pyarrow as pa
 from tfrecs import export, retrieval, serving
 from tfrecs.evaluation import Results, join_events
 from tfrecs.export.catalogue import can_display
+from tfrecs.export.feed import export_feed
+from tfrecs.models import IkiRanker
 from tfrecs.recipes import recipe
+from tfrecs.recipes.feed_export import feed_of
 from tfrecs.run import Run
 
 DISPLAYED = ("title", "image_url", "category", "tags", "genres")  # where candidates have them
@@ -111,6 +114,8 @@ def export_run(
     }
     if results is not None:
         card["metrics"] = results.to_dict()
+    if isinstance(run.model, IkiRanker):
+        return export_feed(feed_of(run), run.tables.queries, directory, name=name, card=card)
     if indexed is None:
         rows = join_events(run.split.test.slice(0, 256), run.tables)
         logits = recipe(run.options.model).task.logits

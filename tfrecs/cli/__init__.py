@@ -56,18 +56,30 @@ def train(
     saved_models: Annotated[
         Path | None, typer.Option(help="Also export there, as `tfrecs export` does")
     ] = None,
+    per_tag: Annotated[
+        bool, typer.Option("--per-tag", help="Of iki: also a ranker for each tag of the items")
+    ] = False,
+    min_interactions: Annotated[
+        int, typer.Option(help="Tags of fewer events share the global ranker")
+    ] = 50,
+    processes: Annotated[int, typer.Option(help="Of --per-tag: trainings at the same time")] = 1,
 ) -> None:
     """Train a model on a data set or on your own tables, and keep the run."""
     from tfrecs import show
+    from tfrecs.cli import feed
     from tfrecs.files import check_writable
 
     if saved_models is not None:
         check_writable("--saved-models", saved_models)
 
+    if per_tag:
+        feed.check("--per-tag", model)
     options = training.options(model)
     tables = data.read()
     show.summary(console, tables)
     run = show.train(console, tables, data.protocol, options, output)
+    if per_tag:
+        run = feed.train_tags(run, min_interactions, processes)
     if saved_models is not None:
         show.export(console, run, saved_models, model)
     console.print(f"Kept in [bold]{run.folder}[/]. Next: tfrecs evaluate {run.folder}")
@@ -94,11 +106,16 @@ def recommend(
     include_seen: Annotated[
         bool, typer.Option("--include-seen", help="Also what the user already knows")
     ] = False,
+    tag: Annotated[str | None, typer.Option(help="Of iki: the tag whose feed is wanted")] = None,
 ) -> None:
     """Print the best items of a user from a run, known ones left out."""
     from tfrecs import show
+    from tfrecs.cli import feed
     from tfrecs.run import Run
 
+    if tag is not None:
+        feed.recommend(Run.load(run), user, tag, k)
+        return
     show.recommend(console, Run.load(run), user, k, include_seen)
 
 

@@ -24,7 +24,8 @@ and the missing id. A `k` below 1 or above the number of candidates is an error.
 to `score` `(B,)`, and `probability` where scores are logits), `score_examples` and `rank`.
 
 `export_two_stage` writes a retriever, its index and a ranker as one, `export_compiled` a retriever
-from encoded features to the best candidates as one XLA program; `prove` asks any SavedModel.
+from encoded features to the best candidates as one XLA program, `export_feed` a feed by tags with
+its candidates, ranker and reasons; `prove` asks any SavedModel.
 
 Beside the SavedModel's own files: card.json and card.md, schema.pbtxt (tensorflow-metadata) and
 assets.extra/tf_serving_warmup_requests. A version appears by a rename, after it has answered like
@@ -32,6 +33,7 @@ the model in a fresh process through TensorFlow's C API, the session that Tensor
 """
 
 from tfrecs.export.compiled import export_compiled as export_compiled
+from tfrecs.export.feed import export_feed as export_feed
 from tfrecs.export.proof import Proof as Proof
 from tfrecs.export.proof import prove as prove
 from tfrecs.export.publish import Export as Export

@@ -1,0 +1,394 @@
+"""The iki feed: ranker, ablation, candidates, cold start, skills, rankers of tags, latency.
+
+    TFRECS_DATA=DIR python benchmarks/iki.py --only rank --data lastfm     # one data set
+    TFRECS_DATA=DIR python benchmarks/iki.py --only ablation --data demo
+    TFRECS_DATA=DIR python benchmarks/iki.py --only tags        # 300 tags of CiteULike-a
+    python benchmarks/iki.py --only skills
+    python benchmarks/iki.py --only latency --folder FOLDER     # twice: writes, then measures
+
+`rank` compares the global ranker and those of the tags with SVD, NMF, a hybrid MF (a factorization
+machine on ids and tags, trained on the same rows) and popularity. Test pairs of half of the users
+fit a line from each model's scores to the feedback, the other half is judged: sign (feedback above
+the middle or not), squared error, AUC a tag; and nDCG@10 over the candidates of pairs of a user and
+a tag with held-out likes, with the standard error over such pairs. Candidates that miss a like
+count against all models alike.
+"""
+
+import argparse
+import json
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from common import row, write
+from iki_data import SEED, SETS, Problem, auc_by_tag, ndcg, read, trained
+
+OURS = "IkiRanker, global"
+PAIRS = 1000
+Scores = Callable[[np.ndarray, np.ndarray], np.ndarray]  # rows of users, ids of items
+
+
+def scorer(call: Any, transform: Any, tables: Any) -> Scores:
+    """Returns the scores of a ranker: `call(batch)` on blocks of pairs."""
+    import tensorflow as tf
+
+    names = [f.name for f in transform.spec.by_role("query") if f.name != "user_id"]
+    users = {k: tf.constant(v) for k, v in transform.encode(tables.queries, names).items()}
+
+    @tf.function(reduce_retracing=True)
+    def score(rows: Any, items: Any) -> Any:
+        return call({**{k: tf.gather(v, rows) for k, v in users.items()}, "item_id": items})
+
+    def scores(rows: np.ndarray, items: np.ndarray) -> np.ndarray:
+        parts = [
+            score(tf.constant(rows[i : i + 4096]), tf.constant(items[i : i + 4096])).numpy()
+            for i in range(0, len(rows), 4096)
+        ]
+        return np.concatenate(parts)
+
+    return scores
+
+
+def peers(problem: Problem, transform: Any) -> dict[str, Scores]:
+    """Returns what the ranker is compared with, fitted to the same training events."""
+    import keras
+    import pyarrow.compute as pc
+
+    from tfrecs import baselines
+    from tfrecs.features import FeatureTransform, from_arrays
+    from tfrecs.models import FactorizationMachine
+    from tfrecs.recipes.feed import arrays_of, observed
+    from tfrecs.spec import FeatureSpec
+
+    tables, train = problem.tables, observed(problem.split.train)
+    item = transform.encode(tables.candidates.select(["item_id"]), ["item_id"])["item_id"]
+    position = np.zeros(item.max() + 1, np.int64)
+    position[item] = np.arange(len(item))
+    found: dict[str, Scores] = {}
+    for name, model in (("SVD 32", baselines.SVD()), ("NMF 32", baselines.NMF())):
+        model.fit(train, tables.candidates, tables.spec)
+        found_at = pc.index_in(tables.queries["user_id"], value_set=model._query_ids)
+        rows = np.asarray(found_at.fill_null(-1))
+        p, q = model.query_vectors[rows], model.candidate_vectors
+        found[name] = lambda users, items, p=p, q=q: np.sum(p[users] * q[position[items]], axis=1)
+    counts = np.bincount(
+        transform.encode(train.select(["item_id"]), ["item_id"])["item_id"], minlength=len(position)
+    )
+    found["Popularity"] = lambda users, items: np.log1p(counts[items])
+    spec = transform.spec.select("user_id", "user_tags", "item_id", "tags", "feedback")
+    own = FeatureTransform(spec).adapt(tables.queries, tables.candidates, problem.split.train)
+    arrays = arrays_of(own, problem.split.train, tables)
+    sides = own.encode(tables.candidates, ["item_id", "tags"])
+    users = own.encode(tables.queries, ["user_id", "user_tags"])
+    from tfrecs.evaluation.truth import candidate_positions, query_positions
+
+    at = (
+        candidate_positions(problem.split.train, tables),
+        query_positions(problem.split.train, tables),
+    )
+    arrays |= {k: sides[k][at[0]] for k in sides} | {k: users[k][at[1]] for k in users}
+    model = FactorizationMachine(FeatureSpec(tuple(own.spec)), 32, l2=1e-3, seed=SEED)
+    from tfrecs.optimizers import LazyAdam
+
+    model.compile(LazyAdam(0.003), "mean_squared_error")
+    data = from_arrays(arrays, 512, label="feedback", shuffle=True, drop_remainder=True)
+    model.fit(data, epochs=6, shuffle=False, verbose=0)
+
+    def hybrid(rows: np.ndarray, items: np.ndarray) -> np.ndarray:
+        parts = []
+        for start in range(0, len(rows), 8192):
+            some = rows[start : start + 8192], position[items[start : start + 8192]]
+            batch = {k: v[some[0]] for k, v in users.items()}
+            batch |= {k: v[some[1]] for k, v in sides.items()}
+            parts.append(keras.ops.convert_to_numpy(model(batch)))
+        return np.concatenate(parts)
+
+    found["Hybrid MF 32 (ids and tags)"] = hybrid
+    return found
+
+
+def judged(problem: Problem, transform: Any, models: dict[str, Scores], lists: Any) -> list[Any]:
+    """Returns the rows of all models on held-out pairs and candidate lists."""
+    from tfrecs.evaluation.truth import query_positions
+    from tfrecs.recipes.feed_tags import rows_by_tag
+
+    test = problem.split.test
+    users = query_positions(test, problem.tables)
+    items = transform.encode(test.select(["item_id"]), ["item_id"])["item_id"]
+    target = np.asarray(test["feedback"], np.float64)
+    fitted = users % 2 == 0
+    by_tag = rows_by_tag(transform, items[~fitted], problem.tables)
+    middle = 0.5 if target.min() == 0 else 0.0
+    rated = target != 0 if target.min() < 0 else np.ones(len(target), bool)
+    sizes = [len(of_pair) for _, of_pair, _ in lists]
+    at = np.repeat([user for user, _, _ in lists], sizes)
+    ids = np.concatenate([of_pair for _, of_pair, _ in lists])
+    rows, gains = [], {}
+    for name, score in models.items():
+        scores = score(users, items)
+        slope, offset = np.polyfit(scores[fitted], target[fitted], 1)
+        predicted = np.clip(slope * scores + offset, -1, 1)[~fitted]
+        truth = target[~fitted]
+        right = ((predicted > middle) == (truth > middle))[rated[~fitted]]
+        error = (predicted - truth) ** 2
+        auc = auc_by_tag(scores[~fitted], truth == 1, by_tag)
+        ranked = np.split(score(at, ids), np.cumsum(sizes)[:-1])
+        gains[name] = np.array(
+            [
+                ndcg(found, np.isin(of_pair, wanted), len(wanted))
+                for found, (_, of_pair, wanted) in zip(ranked, lists, strict=True)
+            ]
+        )
+        for metric, values in (
+            ("sign accuracy", right),
+            ("MSE", error),
+            ("AUC per tag", auc),
+            ("nDCG@10", gains[name]),
+        ):
+            if len(values) == 0:  # no tag with enough of both
+                continue
+            spread = float(np.std(values) / np.sqrt(len(values)))
+            rows.append(
+                row(problem.name, problem.protocol, name, metric, np.mean(values), stderr=spread)
+            )
+        if name != next(iter(models)):
+            difference = gains[next(iter(models))] - gains[name]
+            spread = float(np.std(difference) / np.sqrt(len(difference)))
+            metric = f"nDCG@10 of {next(iter(models))} minus it, paired"
+            rows.append(
+                row(problem.name, problem.protocol, name, metric, difference.mean(), stderr=spread)
+            )
+    return rows
+
+
+def candidate_lists(problem: Problem, candidates: Any, transform: Any) -> Any:
+    """Returns user, candidate ids and held-out likes of pairs of a user and a tag."""
+    import tensorflow as tf
+
+    from tfrecs.recipes.feed_candidates import histories, like_pairs
+
+    queries = histories(transform, problem.tables)
+    find = tf.function(candidates.__call__, autograph=False)
+    pairs = like_pairs(transform, problem.split.test, problem.tables, PAIRS, SEED)
+    return [
+        (user, find(tf.constant(tag), *(v[user] for v in queries.values()))[0].numpy(), wanted)
+        for (user, tag), wanted in pairs.items()
+    ]
+
+
+def rank(problem: Problem) -> list[Any]:
+    """The ranker against the others, and the candidates' recall."""
+    from tfrecs.recipes.feed_candidates import by_radius, report_candidates, tag_candidates
+
+    model, transform = trained(problem)
+    candidates = tag_candidates(model, transform, problem.split.train, problem.tables)
+    lists = candidate_lists(problem, candidates, transform)
+    models = {OURS: scorer(model, transform, problem.tables)} | peers(problem, transform)
+    rows = judged(problem, transform, models, lists)
+    arguments = {"transform": transform, "test": problem.split.test, "tables": problem.tables}
+    report = report_candidates(candidates, **arguments)
+    told = [(f"candidates by {n}", v) for n, v in report.counts.items()]
+    told += [(f"recall of {n}", v) for n, v in report.recall.items()]
+    told += [(f"recall@{k}", v) for k, v in report.recall_at.items()]
+    for radius, found in by_radius(candidates, (0.9, 0.7, 0.3), **arguments).items():
+        told.append((f"candidates by neighbours, radius {radius}", found.counts["neighbours"]))
+        told.append((f"recall of neighbours, radius {radius}", found.recall["neighbours"]))
+    rows += [row(problem.name, problem.protocol, "candidates", m, v) for m, v in told]
+    return rows + cold(problem, candidates)
+
+
+def ablation(problem: Problem) -> list[Any]:
+    """The ranker without each of its inputs, on the same candidate lists."""
+    from tfrecs.models.iki import INPUTS
+    from tfrecs.recipes.feed_candidates import tag_candidates
+
+    model, transform = trained(problem)
+    candidates = tag_candidates(model, transform, problem.split.train, problem.tables)
+    lists = candidate_lists(problem, candidates, transform)
+    models = {OURS: scorer(model, transform, problem.tables)}
+    for name in INPUTS:
+        smaller, _ = trained(problem, without=[name])
+        models[f"without {name}"] = scorer(smaller, transform, problem.tables)
+    found = judged(problem, transform, models, lists)
+    return [one for one in found if one["model"] != OURS]
+
+
+def cold(problem: Problem, candidates: Any, draws: int = 100, size: int = 10) -> list[Any]:
+    """How often a diverse start has a smallest distance of at least a random one's."""
+    import tensorflow as tf
+
+    from tfrecs.retrieval.diverse import farthest_points
+
+    rng = np.random.default_rng(SEED)
+    starts, items = candidates.tag_starts.numpy(), candidates.tag_items.numpy()
+    large = np.flatnonzero(np.diff(starts) >= 5 * size)
+    find = tf.function(farthest_points, reduce_retracing=True)
+    wins = []
+    for _ in range(draws):
+        tag = rng.choice(large)
+        points = candidates.content.numpy()[items[starts[tag] : starts[tag + 1]]]
+        far = find(tf.constant(points), tf.constant(size), tf.constant(rng.integers(len(points))))
+        chosen = (points[far.numpy()], points[rng.choice(len(points), size, replace=False)])
+        smallest = [
+            np.linalg.norm(x[:, None] - x, axis=-1)[np.triu_indices(size, 1)].min() for x in chosen
+        ]
+        wins.append(smallest[0] >= smallest[1])
+    name = "k-center against random, smallest distance of 10"
+    return [row(problem.name, f"{draws} draws of a tag", "cold start", name, float(np.mean(wins)))]
+
+
+def skills() -> list[Any]:
+    """The extractor on the demo world's CVs, a fifth of the skills never seen, by seed."""
+    import tensorflow as tf
+
+    from tfrecs.datasets import demo
+    from tfrecs.datasets.demo_topics import TOPICS
+    from tfrecs.features.skill_extractor import SkillExtractor, drop_sentences
+    from tfrecs.features.skills import fold
+
+    def keys(phrases: Any) -> set[bytes]:
+        return set(fold(tf.constant([*phrases] or [""], tf.string)).numpy()) - {b""}
+
+    tables = demo(num_users=3000, num_items=50, num_events=3000)
+    cvs = [cv or "" for cv in tables.queries["cv"].to_pylist()]
+    listed = sorted({skill for topic in TOPICS for skill in topic.skills})
+    found: dict[tuple[str, str], list[float]] = {}
+    for seed in range(3):
+        held = np.random.default_rng(seed).permutation(listed)[: len(listed) // 5].tolist()
+        texts = [t for t in drop_sentences(cvs[:2400], held) if t]
+        known = sorted(set(listed) - set(held))
+        extractor = SkillExtractor.train(texts, known)
+        truth = [keys(row) for row in tables.truth.skills[2400:]]
+        taken = {
+            "SkillExtractor": [keys(row) for row in extractor.extract(cvs[2400:])],
+            "dictionary matcher": [keys(row) for row in matched(cvs[2400:], known)],
+        }
+        seen = keys(known)
+        for name, rows in taken.items():
+            pairs = list(zip(rows, truth, strict=True))
+            parts = {
+                "seen": [(a & seen, b & seen) for a, b in pairs],
+                "held-out": [(a - seen, b - seen) for a, b in pairs],
+            }
+            for part, sets in parts.items():
+                right, given, there = (
+                    sum(map(len, column))
+                    for column in zip(*((a & b, a, b) for a, b in sets), strict=True)
+                )
+                p, r = right / max(given, 1), right / max(there, 1)
+                values = (p, r, 2 * p * r / max(p + r, 1e-9))
+                for metric, value in zip(("precision", "recall", "F1"), values, strict=True):
+                    found.setdefault((name, f"{metric}, {part} skills"), []).append(value)
+    how = "a fifth of the skills held out of list and text, 3 draws, 600 new CVs"
+    return [
+        row("demo CVs", how, *key, np.mean(values), stderr=float(np.std(values) / 3**0.5))
+        for key, values in found.items()
+    ]
+
+
+def matched(texts: list[str], listed: list[str]) -> list[list[str]]:
+    """Returns the phrases of a list that are in each text."""
+    import tensorflow as tf
+
+    from tfrecs.features.skill_extractor import label_tokens, tokens_of
+
+    tokens = tokens_of(tf.constant(texts))
+    found = []
+    for words, labels in zip(tokens.to_list(), label_tokens(tokens, listed).to_list(), strict=True):
+        phrases: list[list[str]] = []
+        for word, label in zip(words, labels, strict=True):
+            if label == 1:
+                phrases.append([])
+            if label:
+                phrases[-1].append(word.decode())
+        found.append([" ".join(phrase) for phrase in phrases])
+    return found
+
+
+def tags(folder: str, processes: int) -> list[Any]:
+    """Seconds to train the rankers of 300 tags at 100,000 ratings."""
+    from dataclasses import replace
+
+    import pyarrow as pa
+
+    from tfrecs.models.iki import TAGS
+    from tfrecs.recipes.feed_tags import TagOptions, rows_by_tag, train_tags
+
+    problem = read("citeulike", folder)
+    train = problem.split.train
+    chosen = np.random.default_rng(SEED).permutation(train.num_rows)[:100_000]
+    problem = replace(problem, split=replace(problem.split, train=train.take(pa.array(chosen))))
+    model, transform = trained(problem)
+    items = transform.encode(problem.split.train.select(["item_id"]), ["item_id"])["item_id"]
+    sizes = sorted(map(len, rows_by_tag(transform, items, problem.tables).values()))
+    options = TagOptions(min_interactions=sizes[-300], processes=processes)
+    start = time.perf_counter()
+    found = train_tags(model, transform, problem.split.train, problem.tables, options)
+    seconds = time.perf_counter() - start
+    how = f"{len(chosen):,} ratings, {TAGS} of {sizes[-300]} or more, {processes} processes"
+    told = {"tags": len(found.events), "seconds": seconds, "most traces": max(found.traces)}
+    return [row("citeulike-a", how, "rankers of tags", m, v) for m, v in told.items()]
+
+
+def latency(folder: Path) -> list[Any]:
+    """Writes a feed of 100,000 items; when it is there, times it through TensorFlow's C API."""
+    requests = folder / "requests.json"
+    if not requests.exists():
+        from iki_latency import write_feed
+
+        write_feed(folder)
+        return []
+    from tfrecs.serving import Session
+
+    bodies = json.loads(requests.read_text())
+    session = Session(folder / "feed")
+    arrays = [session.to_arrays("serving_default", body) for body in bodies]
+    for some in arrays[:20]:
+        session.run_arrays("serving_default", some)
+    seconds = []
+    for some in arrays:
+        start = time.perf_counter()
+        session.run_arrays("serving_default", some)
+        seconds.append(time.perf_counter() - start)
+    how = f"C API, {len(bodies)} requests of one user, {os.cpu_count()} cores"
+    cuts = {"p50": 50, "p99": 99}
+    return [
+        row(
+            "demo world, 100,000 items",
+            how,
+            "feed",
+            f"latency {name}",
+            1e3 * np.percentile(seconds, cut),
+            unit="ms",
+        )
+        for name, cut in cuts.items()
+    ]
+
+
+def main() -> None:
+    """Runs the parts that are asked for; rows of the others are kept."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--only", default="rank,ablation,skills,tags")
+    parser.add_argument("--data", default=",".join(SETS))
+    parser.add_argument("--folder", type=Path)
+    parser.add_argument("--processes", type=int, default=2)
+    given = parser.parse_args()
+    data = os.environ.get("TFRECS_DATA", "")
+    rows: list[Any] = []
+    for part in given.only.split(","):
+        if part in ("rank", "ablation"):
+            for name in given.data.split(","):
+                rows += {"rank": rank, "ablation": ablation}[part](read(name, data))
+        elif part == "tags":
+            rows += tags(data, given.processes)
+        else:
+            rows += skills() if part == "skills" else latency(given.folder)
+    if rows:
+        write("iki", rows, seed=SEED, keep=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,121 @@
+"""The problems of iki.py: prepared tables, held-out feedback, candidate lists to rank."""
+
+import csv
+import gzip
+import io
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+SEED = 0
+SETS = ("citeulike", "lastfm", "demo")
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Tables with the feedback of the ranker, split."""
+
+    name: str
+    protocol: str
+    tables: Any
+    split: Any
+
+
+def read(name: str, folder: str) -> Problem:
+    """Reads a data set, holds a part of its feedback out, and prepares the rest."""
+    from tfrecs.evaluation import splits
+    from tfrecs.recipes.feed import feedback, prepare
+
+    tables = {"citeulike": _citeulike, "lastfm": _lastfm, "demo": _demo}[name](folder)
+    events = feedback(tables)
+    if name == "demo":
+        split, how = splits.by_time(events, tables.spec, fraction=0.2), "last 20 % by time"
+    else:
+        split = splits.random(events, fraction=0.2, seed=SEED)
+        how = "random 20 %; zeros are sampled views"
+    return Problem(tables.name, how, prepare(tables, split), split)
+
+
+def _demo(folder: str) -> Any:
+    from tfrecs.datasets import demo
+    from tfrecs.datasets.demo_topics import TOPICS
+    from tfrecs.features.skill_extractor import SkillExtractor, TaggerOptions
+    from tfrecs.recipes.feed_skills import with_skills
+
+    tables = demo(num_users=1500, num_items=2000, num_events=120_000, seed=SEED)
+    cvs = [cv for cv in tables.queries["cv"].to_pylist() if cv]
+    skills = [skill for topic in TOPICS for skill in topic.skills]
+    extractor = SkillExtractor.train(cvs, skills, TaggerOptions(epochs=4))
+    return with_skills(tables, extractor)[0]
+
+
+def _citeulike(folder: str) -> Any:
+    """2,000 users at random; titles and abstracts of the articles that have any, and tags."""
+    from tfrecs.datasets import citeulike
+    from tfrecs.spec import FeatureSpec, Text
+
+    tables = citeulike(folder)
+    texts = [""] * tables.candidates.num_rows
+    path = next(Path(folder).glob("**/raw-data.head.csv.gz"))
+    lines = io.StringIO(gzip.decompress(path.read_bytes()).decode("latin-1"))
+    for row in csv.DictReader(lines, escapechar="\\", doublequote=False):
+        texts[int(row["doc.id"])] = f"{row['title']} {row['raw.abstract'] or ''}"
+    users = np.random.default_rng(SEED).permutation(tables.queries.num_rows)[:2000]
+    events = tables.events.filter(pc.is_in(tables.events["user_id"], pa.array(users)))
+    return replace(
+        tables,
+        events=events,
+        queries=pa.table({"user_id": np.sort(users)}),
+        candidates=tables.candidates.append_column("text", pa.array(texts)),
+        spec=FeatureSpec((*tables.spec, Text("text", "candidate"))),
+    )
+
+
+def _lastfm(folder: str) -> Any:
+    from tfrecs.datasets import hetrec_lastfm
+
+    return hetrec_lastfm(folder)
+
+
+def trained(problem: Problem, epochs: int = 6, **arguments: Any) -> tuple[Any, Any]:
+    """Returns the global ranker and its features."""
+    from tfrecs.features import FeatureTransform
+    from tfrecs.recipes import Training, recipe
+
+    chosen, tables = recipe("iki"), problem.tables
+    spec = chosen.features(tables.spec)
+    transform = FeatureTransform(spec).adapt(tables.queries, tables.candidates, problem.split.train)
+    options = chosen.options(epochs=epochs, arguments=arguments, seed=SEED)
+    training = Training(
+        chosen.model, transform, problem.split.train, tables, options, lambda steps: []
+    )
+    return chosen.fit(training)[0], transform
+
+
+def auc_by_tag(
+    scores: np.ndarray, liked: np.ndarray, rows: dict[int, np.ndarray], least: int = 10
+) -> np.ndarray:
+    """Returns the AUC of likes against the rest for each tag with enough of both."""
+    from scipy.stats import rankdata
+
+    found = []
+    for of_tag in rows.values():
+        positive = liked[of_tag]
+        count = int(positive.sum())
+        if min(count, len(positive) - count) < least:
+            continue
+        ranks = rankdata(scores[of_tag])[positive].sum()
+        found.append((ranks - count * (count + 1) / 2) / (count * (len(positive) - count)))
+    return np.array(found)
+
+
+def ndcg(scores: np.ndarray, relevant: np.ndarray, wanted: int, k: int = 10) -> float:
+    """Returns nDCG@k of one list, ideal where all that was wanted came first."""
+    order = np.argsort(-scores, kind="stable")[:k]
+    discounts = 1 / np.log2(np.arange(2, k + 2))
+    gain = (relevant[order] * discounts[: len(order)]).sum()
+    return float(gain / discounts[: min(wanted, k)].sum())

@@ -129,14 +129,18 @@ class PerceiverAttention(keras.layers.Layer):
         asked = ops.matmul(q, ops.swapaxes(key, 1, 2))  # (H, N, C)
         const = ops.matmul(q, self._heads(self.key.bias)[..., None])[..., 0]
         const = const + ops.sum(asked * beta, axis=-1)  # (H, N)
-        rows = q.shape[0] * q.shape[1]
-        asked = ops.cast(ops.reshape(asked * gamma, (rows, -1)), self.compute_dtype)
-        scores = ops.matmul(asked, ops.swapaxes(normal, 1, 2))  # (B, H N, M)
-        scores = scores + ops.cast(ops.reshape(const, (rows, 1)), self.compute_dtype)
-        found = _wide(ops.matmul(attention_weights(scores, kept), normal))  # (B, H N, C)
-        found = ops.reshape(found * gamma + beta, (-1, *q.shape[:2], normal.shape[-1]))
-        found = ops.matmul(found, value) + self._heads(self.value.bias)[:, None]
-        return ops.cast(found, self.compute_dtype)
+        heads, latents = q.shape[0], q.shape[1]
+        # no product broadcasts a matrix over a batch: TensorFlow 2.20 crashes in one on the CPU
+        asked = ops.transpose(ops.reshape(asked * gamma, (heads * latents, -1)))  # (C, H N)
+        scores = ops.matmul(normal, ops.cast(asked, self.compute_dtype))  # (B, M, H N)
+        scores = scores + ops.cast(ops.reshape(const, (-1,)), self.compute_dtype)
+        weights = attention_weights(ops.swapaxes(scores, 1, 2), kept)  # (B, H N, M)
+        found = _wide(ops.matmul(weights, normal)) * gamma + beta  # (B, H N, C)
+        found = ops.reshape(found, (-1, heads, latents, normal.shape[-1]))
+        found = ops.reshape(ops.swapaxes(found, 0, 1), (heads, -1, normal.shape[-1]))
+        found = ops.matmul(found, value) + self._heads(self.value.bias)[:, None]  # (H, B N, d)
+        found = ops.reshape(found, (heads, -1, latents, value.shape[-1]))
+        return ops.cast(ops.swapaxes(found, 0, 1), self.compute_dtype)
 
     def _heads(self, weight: Tensor) -> Tensor:
         """Returns a kernel `(C, H d)` as `(H, C, d)`, a bias as `(H, d)`."""

@@ -164,23 +164,8 @@ def test_a_taken_port_is_an_error(server, served):
         Server(find_models(served), grpc_port=server.grpc_port, rest_port=0)
 
 
-def test_the_page_recommends_in_a_browser(server, tmp_path):
-    browser = shutil.which("chromium") or shutil.which("google-chrome")
-    if browser is None:
-        pytest.skip("needs chromium")
-    url = f"http://127.0.0.1:{server.rest_port}/?user_id=ab&k=4"
-    options = ["--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={tmp_path}/profile"]
-    done = subprocess.run(
-        [browser, *options, "--virtual-time-budget=5000", "--dump-dom", url],
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=True,
-    )
-    assert done.stdout.count("<li>") == 4
-    assert "<b>i3</b>" in done.stdout
-    assert "4 in " in done.stdout
-    assert "https://" not in server._rest.page  # no network
+def test_the_page_needs_no_network(server):
+    assert "https://" not in server._rest.page
 
 
 @pytest.mark.slow

@@ -55,7 +55,9 @@ def truncated_svd(matrix: scipy.sparse.csr_matrix, dim: int, seed: int = 0) -> S
     """
     checks.positive("dim", dim)
     found = min(dim, min(matrix.shape) - 1)
-    u, s, v = np.zeros((matrix.shape[0], 0)), np.zeros(0), np.zeros((0, matrix.shape[1]))
+    u: np.ndarray = np.zeros((matrix.shape[0], 0))
+    v: np.ndarray = np.zeros((0, matrix.shape[1]))
+    s: np.ndarray = np.zeros(0)
     if found > 0 and matrix.nnz:
         start = np.random.default_rng(seed).standard_normal(min(matrix.shape))
         u, s, v = scipy.sparse.linalg.svds(matrix.astype(np.float64), k=found, v0=start)

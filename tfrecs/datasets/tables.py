@@ -144,9 +144,9 @@ class Tables:
         for role, feature in ids.items():
             name, table = known[role]
             summary[f"events per {name}"] = _spread(self.events[feature.name], table.num_rows)
-        for feature in self.spec.by_role("time"):
-            if isinstance(feature, Timestamp):
-                summary["time"] = _time_range(self.events[feature.name], feature.unit)
+        for time in self.spec.by_role("time"):
+            if isinstance(time, Timestamp):
+                summary["time"] = _time_range(self.events[time.name], time.unit)
         for table in ("events", *(_TABLES[role] for role in ids)):
             summary[f"{table} columns"] = ", ".join(getattr(self, table).column_names)
         return summary

@@ -1,7 +1,7 @@
 """Training in closed form on all positive events at once."""
 
 from tfrecs.models import IALS
-from tfrecs.recipes.base import History, Range, Recipe, Training
+from tfrecs.recipes.base import History, Range, Recipe, Space, Training
 from tfrecs.recipes.pairs import NEXT_ITEM
 from tfrecs.spec import FeatureSpec, MultiCategorical, Numeric, Sequence
 
@@ -25,7 +25,7 @@ def fit(training: Training) -> tuple[IALS, History]:
     return model, training.fit_data(model, [(arrays, strengths)], steps=1)
 
 
-SPACE = {
+SPACE: Space = {
     "embedding_dim": (32, 64, 128),
     "unobserved_weight": Range(0.003, 1.0),
     "l2": Range(1e-3, 0.1),

@@ -317,18 +317,19 @@ def tags(folder: str, processes: int) -> list[Any]:
     from tfrecs.models.iki import TAGS
     from tfrecs.recipes.feed_tags import TagOptions, rows_by_tag, train_tags
 
-    problem = read("citeulike", folder)
+    problem = read("citeulike", folder, users=2500)
     train = problem.split.train
     chosen = np.random.default_rng(SEED).permutation(train.num_rows)[:100_000]
     problem = replace(problem, split=replace(problem.split, train=train.take(pa.array(chosen))))
     model, transform = trained(problem)
     items = transform.encode(problem.split.train.select(["item_id"]), ["item_id"])["item_id"]
     sizes = sorted(map(len, rows_by_tag(transform, items, problem.tables).values()))
-    options = TagOptions(min_interactions=sizes[-300], processes=processes)
+    least = sizes[-min(300, len(sizes))]
+    options = TagOptions(min_interactions=least, processes=processes)
     start = time.perf_counter()
     found = train_tags(model, transform, problem.split.train, problem.tables, options)
     seconds = time.perf_counter() - start
-    how = f"{len(chosen):,} ratings, {TAGS} of {sizes[-300]} or more, {processes} processes"
+    how = f"{len(chosen):,} ratings, {TAGS} of {least} or more, {processes} processes"
     told = {"tags": len(found.events), "seconds": seconds, "most traces": max(found.traces)}
     return [row("citeulike-a", how, "rankers of tags", m, v) for m, v in told.items()]
 

@@ -3,6 +3,7 @@
 import csv
 import gzip
 import io
+from collections import Counter
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 SEED = 0
+TAGS = 300
 SETS = ("citeulike", "lastfm", "demo")
 
 
@@ -25,18 +27,18 @@ class Problem:
     split: Any
 
 
-def read(name: str, folder: str) -> Problem:
+def read(name: str, folder: str, **options: Any) -> Problem:
     """Reads a data set, holds a part of its feedback out, and prepares the rest."""
     from tfrecs.evaluation import splits
     from tfrecs.recipes.feed import feedback, prepare
 
-    tables = {"citeulike": _citeulike, "lastfm": _lastfm, "demo": _demo}[name](folder)
+    tables = {"citeulike": _citeulike, "lastfm": _lastfm, "demo": _demo}[name](folder, **options)
     events = feedback(tables)
     if name == "demo":
         split, how = splits.by_time(events, tables.spec, fraction=0.2), "last 20 % by time"
     else:
         split = splits.random(events, fraction=0.2, seed=SEED)
-        how = "random 20 %; zeros are sampled views"
+        how = "600 users, 300 tags; random 20 %; zeros are sampled views"
     return Problem(tables.name, how, prepare(tables, split), split)
 
 
@@ -53,32 +55,45 @@ def _demo(folder: str) -> Any:
     return with_skills(tables, extractor)[0]
 
 
-def _citeulike(folder: str) -> Any:
-    """2,000 users at random; titles and abstracts of the articles that have any, and tags."""
+def _citeulike(folder: str, users: int = 600) -> Any:
+    """Users at random; titles and abstracts of the articles that have any, and tags."""
     from tfrecs.datasets import citeulike
-    from tfrecs.spec import FeatureSpec, Text
 
     tables = citeulike(folder)
     texts = [""] * tables.candidates.num_rows
     path = next(Path(folder).glob("**/raw-data.head.csv.gz"))
     lines = io.StringIO(gzip.decompress(path.read_bytes()).decode("latin-1"))
-    for row in csv.DictReader(lines, escapechar="\\", doublequote=False):
-        texts[int(row["doc.id"])] = f"{row['title']} {row['raw.abstract'] or ''}"
-    users = np.random.default_rng(SEED).permutation(tables.queries.num_rows)[:2000]
-    events = tables.events.filter(pc.is_in(tables.events["user_id"], pa.array(users)))
-    return replace(
-        tables,
-        events=events,
-        queries=pa.table({"user_id": np.sort(users)}),
-        candidates=tables.candidates.append_column("text", pa.array(texts)),
-        spec=FeatureSpec((*tables.spec, Text("text", "candidate"))),
-    )
+    for line in csv.DictReader(lines, escapechar="\\", doublequote=False):
+        texts[int(line["doc.id"])] = f"{line['title']} {line['raw.abstract'] or ''}"
+    return _limited(tables, texts, users)
 
 
 def _lastfm(folder: str) -> Any:
     from tfrecs.datasets import hetrec_lastfm
 
-    return hetrec_lastfm(folder)
+    tables = hetrec_lastfm(folder)
+    return _limited(tables, tables.candidates["title"].to_pylist(), 600)
+
+
+def _limited(tables: Any, texts: list[str], users: int) -> Any:
+    """Keeps some users and the 300 most frequent tags; all tags stay as text."""
+    from tfrecs.spec import FeatureSpec, Text
+
+    tags = [row or [] for row in tables.candidates["tags"].to_pylist()]
+    counts = Counter(tag for row in tags for tag in row)
+    kept = {tag for tag, _ in counts.most_common(TAGS)}
+    ids = tables.queries["user_id"].combine_chunks()
+    chosen = ids.take(pa.array(np.random.default_rng(SEED).permutation(len(ids))[:users]))
+    words = [" ".join([text or "", *row]) for text, row in zip(texts, tags, strict=True)]
+    lists = pa.array([[t for t in row if t in kept] for row in tags], pa.list_(pa.string()))
+    items = tables.candidates.drop_columns(["tags"]).append_column("tags", lists)
+    return replace(
+        tables,
+        events=tables.events.filter(pc.is_in(tables.events["user_id"], chosen)),
+        queries=tables.queries.filter(pc.is_in(tables.queries["user_id"], chosen)),
+        candidates=items.append_column("text", pa.array(words)),
+        spec=FeatureSpec((*tables.spec, Text("text", "candidate"))),
+    )
 
 
 def trained(problem: Problem, epochs: int = 6, **arguments: Any) -> tuple[Any, Any]:

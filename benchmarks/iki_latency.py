@@ -9,7 +9,7 @@ from iki_data import SEED, Problem, trained
 
 ITEMS = 100_000
 REQUESTS = 400
-HEAVY = ("image", "spectrogram", "price")  # of no use here
+HEAVY = ("body", "image", "spectrogram", "price")  # of no use here
 
 
 def write_feed(folder: Path) -> None:

@@ -137,6 +137,7 @@ def with_instances(model: IkiRanker, tags: list[int], weights: list[Weights]) ->
     """Returns the model with room for the weights of tags, and these in it."""
     config = model.get_config()
     larger = IkiRanker.from_config({**config, "num_instances": len(tags)})
+    larger.built = True  # all weights are there
     for variable, value in zip(larger.trainable_variables, model.trainable_variables, strict=True):
         variable.assign(value)
     for name in ("content", "item_svd", "fold_weights"):

@@ -43,9 +43,9 @@ def test_a_model_is_trained_judged_and_kept(tables, tmp_path, model):
     split = chosen.task.split(tables)
     options = chosen.options(epochs=6, embedding_dim=16, batch_size=16, learning_rate=0.01)
     trained = run.train(tables, split, tmp_path / "run", options)
-    results = run.Run.load(trained.folder).judge(ks=(1, 2))
-    # one of six articles of the class is left: who knows the class, finds it
-    assert results[model, "recall@1"] > 0.8
+    results = run.Run.load(trained.folder).judge(ks=(6,))
+    # six of 18 articles are of the class: who knows it has the next one among the first six
+    assert results[model, "recall@6"] > 0.9
 
 
 def test_texts_and_categories_are_read_and_ids_where_there_are_none(tables):

@@ -92,7 +92,10 @@ class PerceiverTwoTower(Retriever):
             raise ValueError(checks.expected("distance", "'dot' where there are classes", distance))
         self.distance, self.class_name = distance, classes
         self.encodings = ENCODINGS if encodings is None else tuple(encodings)
-        self.tokens = ItemTokens(spec, embedding_dim, seed=seed, dtype=self.dtype_policy)
+        # as strong as the encodings beside it
+        self.tokens = ItemTokens(
+            spec, embedding_dim, stddev=1.0, seed=seed, dtype=self.dtype_policy
+        )
         self._add_query(spec, seed)
         width = embedding_dim + TYPE_DIM * ("type" in self.encodings)
         width += (2 * WORD_BANDS + 1) * ("word" in self.encodings)
@@ -123,7 +126,7 @@ class PerceiverTwoTower(Retriever):
             elif isinstance(feature, Categorical) and feature.is_id:
                 continue
             elif isinstance(feature, Categorical | MultiCategorical | Text):
-                self.tokens.add_feature(spec, feature, 0.1, seed)
+                self.tokens.add_feature(spec, feature, 1.0, seed)
                 self.own.append(feature.name)
         if not self.histories and not self.own:
             expectation = f"with a feature of role query, such as a Sequence that shares {item!r}"

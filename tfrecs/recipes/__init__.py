@@ -15,6 +15,7 @@ from tfrecs.recipes.clicks import CLICK_RECIPES
 from tfrecs.recipes.feed import FEED as FEED
 from tfrecs.recipes.feed import IKI
 from tfrecs.recipes.ials import IALS_RECIPE
+from tfrecs.recipes.news import NEWS_RECIPES
 from tfrecs.recipes.pairs import NEXT_ITEM as NEXT_ITEM
 from tfrecs.recipes.pairs import TWO_TOWER
 from tfrecs.recipes.ratings import MATRIX_FACTORIZATION
@@ -25,7 +26,7 @@ from tfrecs.recipes.sessions import SESSION_RECIPES
 
 _ALL = (
     *(TWO_TOWER, IALS_RECIPE, MATRIX_FACTORIZATION, IKI),
-    *(*SESSION_RECIPES, *CLICK_RECIPES),
+    *(*SESSION_RECIPES, *NEWS_RECIPES, *CLICK_RECIPES),
 )
 RECIPES = {r.name: r for r in _ALL}
 

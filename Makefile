@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 SETTINGS := setup.cfg pyproject.toml constraints.txt
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 
-.PHONY: quickstart test test-slow check format bench docs clean help
+.PHONY: quickstart test test-slow check format bench docs site clean help
 .DEFAULT_GOAL := help
 
 help:
@@ -19,6 +19,7 @@ help:
 	@echo "make format       rewrite the code as ruff formats it"
 	@echo "make bench        all benchmarks; results in benchmarks/results"
 	@echo "make docs         regenerate the tables of the documents from benchmarks/results"
+	@echo "make site         the documents as a site, warnings as errors; in build/site"
 
 $(BIN)/python:
 	@if [ -z "$(PYTHON)" ]; then \
@@ -46,6 +47,9 @@ $(VENV)/.ready: $(SETTINGS) | $(BIN)/python
 $(VENV)/.ready-test: $(SETTINGS) | $(BIN)/python
 	$(call install,[test])
 
+$(VENV)/.ready-docs: $(SETTINGS) | $(BIN)/python
+	$(call install,[docs])
+
 quickstart: $(VENV)/.ready
 	@$(BIN)/tfrecs quickstart
 
@@ -72,6 +76,9 @@ bench: $(VENV)/.ready-test
 
 docs: $(VENV)/.ready-test
 	$(BIN)/python benchmarks/tables.py
+
+site: $(VENV)/.ready-docs
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --site-dir build/site
 
 clean:
 	rm -rf "$(VENV)" build dist *.egg-info .mypy_cache .ruff_cache runs

@@ -97,11 +97,8 @@ def train_tags(
     rows = rows_by_tag(transform, arrays[transform.spec.candidate_id.name], tables)
     trained = [tag for tag, of_tag in rows.items() if len(of_tag) >= options.min_interactions]
     left = [tag for tag in rows if tag not in set(trained)]
-    weights, traces = [], []
-    if options.processes == 1 or len(trained) < 2:
-        weights, traces = _train(model, arrays, [rows[t] for t in trained], options, on_tag)
-    else:
-        weights, traces = _in_processes(model, arrays, [rows[t] for t in trained], options, on_tag)
+    work = _train if options.processes == 1 or len(trained) < 2 else _in_processes
+    weights, traces = work(model, arrays, [rows[t] for t in trained], options, on_tag)
     names = transform.vocabulary(TAGS)
     return TagTraining(
         with_instances(model, trained, weights),
@@ -166,7 +163,7 @@ def _train(
         traces.append(1)  # Python runs while a graph is made, and not after
         return step(data)
 
-    worker.train_step = traced  # type: ignore[method-assign]
+    worker.train_step = traced
     fresh = [variable.numpy() for variable in optimizer.variables]
     found = []
     for done, of_tag in enumerate(rows, 1):

@@ -12,7 +12,9 @@ from tfrecs.datasets import Tables
 from tfrecs.evaluation import Results, Split, plots
 from tfrecs.evaluation.results import LOWER_IS_BETTER, Table
 from tfrecs.features import FeatureTransform
-from tfrecs.recipes import Range, Recipe, Space, Training, TrainingOptions, recipe
+from tfrecs.recipes import Range as Range
+from tfrecs.recipes import Recipe, Training, TrainingOptions, recipe
+from tfrecs.recipes import Space as Space
 
 _RUNGS = (0.25, 0.5)  # shares of the epochs at which a trial may be broken off
 

@@ -176,8 +176,6 @@ def kills(folder: Path, count: int = 10) -> list[dict[str, Any]]:
     ]
 
 
-
-
 def poison(folder: Path) -> list[dict[str, Any]]:
     """Poisons a second day in four ways; each must be stopped before the Pusher."""
     data_of.write_days(folder / "data", 2)
@@ -205,7 +203,6 @@ def poison(folder: Path) -> list[dict[str, Any]]:
         rows.append(common.row("demo", protocol, "local", f"poison: {kind}", stopped))
         print("pushed so far", pushes)
     return rows
-
 
 
 def scale(folder: Path, num_events: int = 10_000_000) -> list[dict[str, Any]]:

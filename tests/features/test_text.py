@@ -45,6 +45,14 @@ def test_arrow_columns_give_the_tokens_of_the_graph(lowercase, kind):
         assert [t.encode() for t in tokens.to_pylist()] == ragged.flat_values.numpy().tolist()
 
 
+def test_a_slice_of_a_column_gives_its_own_tokens():
+    column = pa.chunked_array([pa.array(["first", "BB cc", "dd"]).slice(1)])
+    tokens, lengths = tokenize_column(column, lowercase=True)
+    tokens.validate(full=True)
+    assert tokens.to_pylist() == ["bb", "cc", "dd"]
+    assert lengths.tolist() == [2, 1]
+
+
 def test_invalid_utf8_becomes_the_replacement_character():
     texts = [b"caf\xe9 noir", b"\xff\xfe", b"fine"]
     for lowercase in (True, False):

@@ -67,7 +67,8 @@ def _tokenize_array(texts: pa.Array, lowercase: bool) -> tuple[pa.Array, np.ndar
 
 def _tokenize_ascii(texts: pa.Array, lowercase: bool) -> tuple[pa.Array, np.ndarray]:
     if lowercase:
-        texts = pc.ascii_lower(texts)
+        # copied, since Arrow's ascii_lower mixes up texts that were cast from a slice
+        texts = pc.ascii_lower(pa.concat_arrays([texts[:0], texts]))
     spaced = pc.replace_substring_regex(texts, pattern=_SEPARATORS, replacement=" ")
     lists = pc.split_pattern(pc.ascii_trim(spaced, " "), " ")
     lengths = pc.list_value_length(lists).to_numpy(zero_copy_only=False).astype(np.int64)

@@ -8,9 +8,6 @@ Run by test_perceiver.py in an interpreter that has both packages.
 import sys
 
 import numpy as np
-import torch
-from transformers import PerceiverConfig
-from transformers.models.perceiver.modeling_perceiver import PerceiverLayer, PerceiverModel
 
 
 def parts(layer, cross):
@@ -31,6 +28,8 @@ def parts(layer, cross):
 
 def load(layer, cross, prefix, arrays):
     """Copies our weights into the peer's layer."""
+    import torch
+
     for name, module in parts(layer, cross).items():
         first, second = arrays[f"{prefix}/{name}/0"], arrays[f"{prefix}/{name}/1"]
         module.weight.data = torch.tensor(first.T if first.ndim == 2 else first)
@@ -39,6 +38,10 @@ def load(layer, cross, prefix, arrays):
 
 def main(source, target):
     """Runs encoder and decoder."""
+    import torch
+    from transformers import PerceiverConfig
+    from transformers.models.perceiver.modeling_perceiver import PerceiverLayer, PerceiverModel
+
     a = dict(np.load(source))
     inputs, mask = torch.tensor(a["inputs"]), torch.tensor(a["mask"].astype("float32"))
     num_latents, latent_dim = a["latents"].shape

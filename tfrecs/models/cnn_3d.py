@@ -109,7 +109,6 @@ class CNN3D(Retriever):
             layer.build((None, max_length, num_texts, width, channels))
             self.convolutions.append(layer)
             channels, width = count, -(-width // 2)
-        self.pool = layers.MaxPooling3D((1, 1, 2), padding="same", dtype=dtype)
         start = keras.initializers.GlorotUniform(seed=seed + 1)
         self.dense = layers.Dense(embedding_dim, "relu", kernel_initializer=start, dtype=dtype)
         self.dense.build((None, max_length * num_texts * width * channels))
@@ -143,7 +142,7 @@ class CNN3D(Retriever):
         codes = ops.where(mask[:, :, None, None], codes, 0)
         x = ops.one_hot(codes - 1, len(ALPHABET), dtype=self.compute_dtype)  # zeros where code is 0
         for convolution in self.convolutions:
-            x = self.pool(ops.relu(convolution(x)))
+            x = _pooled(ops.relu(convolution(x)))
         h = self.dense(ops.reshape(x, (-1, int(np.prod(x.shape[1:])))))
         return with_one(self.dropout(h, training=training))
 
@@ -175,3 +174,9 @@ def character_codes(text: str, length: int) -> list[int]:
     """
     codes = [ALPHABET.find(character) + 1 for character in text.lower()[:length]]
     return codes + [0] * (length - len(codes))
+
+
+def _pooled(x: Tensor) -> Tensor:
+    """Returns the larger of each two characters `(B, T, F, L, C)`, none of them below zero."""
+    x = ops.pad(x, ((0, 0), (0, 0), (0, 0), (0, x.shape[3] % 2), (0, 0)))
+    return ops.maximum(x[:, :, :, ::2], x[:, :, :, 1::2])

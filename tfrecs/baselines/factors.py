@@ -1,5 +1,6 @@
 """What factorizations of the rating matrix share: the matrix, and scores by inner products."""
 
+from abc import abstractmethod
 from typing import Self
 
 import numpy as np
@@ -84,6 +85,6 @@ class Factors(Baseline):
         scores: np.ndarray = self.query_vectors[rows] @ self.candidate_vectors.T
         return scores.astype(np.float32)
 
+    @abstractmethod
     def _factorize(self, matrix: scipy.sparse.csr_matrix) -> tuple[np.ndarray, np.ndarray]:
         """Returns vectors of the rows `(Q, K)` and of the columns `(C, K)`."""
-        raise NotImplementedError

@@ -20,6 +20,7 @@ from tfrecs.datasets import Tables
 from tfrecs.models import IkiRanker
 from tfrecs.models.iki import TAGS
 from tfrecs.recipes.feed import FEEDBACK, arrays_of
+from tfrecs.spec import NUM_RESERVED_IDS
 
 Weights = list[np.ndarray]
 
@@ -102,8 +103,8 @@ def train_tags(
     names = transform.vocabulary(TAGS)
     return TagTraining(
         with_instances(model, trained, weights),
-        {str(names[tag - 2]): len(rows[tag]) for tag in trained},
-        [str(names[tag - 2]) for tag in left],
+        {str(names[tag - NUM_RESERVED_IDS]): len(rows[tag]) for tag in trained},
+        [str(names[tag - NUM_RESERVED_IDS]) for tag in left],
         traces,
         time.perf_counter() - start,
     )
@@ -122,7 +123,7 @@ def rows_by_tag(transform: Any, items: np.ndarray, tables: Tables) -> dict[int, 
     tags = np.zeros((transform.spec[item].size, catalogue[TAGS].shape[1]), np.int32)
     tags[catalogue[item]] = catalogue[TAGS]
     of_rows = tags[items]  # (N, L)
-    rows, places = np.nonzero(of_rows > 1)
+    rows, places = np.nonzero(of_rows >= NUM_RESERVED_IDS)
     values = of_rows[rows, places]
     order = np.argsort(values, kind="stable")
     found, firsts = np.unique(values[order], return_index=True)

@@ -1,15 +1,12 @@
 """Training on what a user read so far and read next, by the texts of items."""
 
-from dataclasses import replace
 from typing import Any
-
-import numpy as np
 
 from tfrecs import losses, models, optimizers
 from tfrecs.datasets.histories import HISTORY
 from tfrecs.models import RecModel
 from tfrecs.recipes.base import History, Recipe, Training
-from tfrecs.recipes.sessions import SEQUENCE, prepare, prepared
+from tfrecs.recipes.sessions import SEQUENCE, fit_histories, prepare, prepared
 from tfrecs.spec import Categorical, FeatureSpec, Text
 
 _LONGEST = 20  # items of a history that a step reads
@@ -40,7 +37,6 @@ def fit(training: Training) -> tuple[RecModel, History]:
     """Trains on pairs of a history and what came next, by in-batch softmax and lazy Adam."""
     columns, lengths = prepared(training)
     transform, options = training.transform, training.options
-    name = transform.spec.candidate_id.name
     model: Any = training.initial
     if model is None:
         model = training.build(**_ARGUMENTS[training.model])
@@ -48,19 +44,7 @@ def fit(training: Training) -> tuple[RecModel, History]:
         model.compile(optimizers.LazyAdam(options.learning_rate), loss, jit_compile=False)
     known = [f.name for f in transform.spec.by_role("candidate")]
     model.set_catalogue(transform.encode(training.tables.candidates, known))
-    starts = np.repeat(np.cumsum(lengths) - lengths, lengths)
-    rows = np.flatnonzero(np.arange(len(starts)) > starts)
-    before = rows[:, None] + np.arange(-_LONGEST, 0)  # (N, T)
-    seen = before >= starts[rows, None]
-    order = np.argsort(~seen, axis=1, kind="stable")  # padding goes to the end
-    history = np.where(seen, columns["item"][np.maximum(before, 0)], 0)
-    arrays = {
-        HISTORY: np.take_along_axis(history, order, axis=1),
-        f"{HISTORY}_mask": np.take_along_axis(seen, order, axis=1),
-        name: columns["item"][rows],
-    }
-    fitted = replace(options, batch_size=min(options.batch_size, len(rows)))
-    return model, replace(training, options=fitted).fit(model, arrays, name)
+    return model, fit_histories(training, model, columns, lengths, _LONGEST)
 
 
 _DEFAULTS = {"embedding_dim": 64, "epochs": 8, "batch_size": 128, "learning_rate": 2e-3}

@@ -173,7 +173,7 @@ def fit_sequences(training: Training) -> tuple[RecModel, History]:
 def fit_pairs(training: Training) -> tuple[RecModel, History]:
     """Trains on pairs of what was so far and what came next, by in-batch softmax and lazy Adam."""
     columns, lengths = prepared(training)
-    options, name = training.options, training.transform.spec.candidate_id.name
+    options = training.options
     model: Any = training.initial
     if model is None:
         texts = texts_of(training)
@@ -181,17 +181,38 @@ def fit_pairs(training: Training) -> tuple[RecModel, History]:
         model.describe(texts)
         loss = losses.InBatch(losses.Softmax())
         model.compile(optimizers.LazyAdam(options.learning_rate), loss, jit_compile=False)
+    return model, fit_histories(training, model, columns, lengths, model.max_length)
+
+
+def fit_histories(
+    training: Training,
+    model: RecModel,
+    columns: dict[str, np.ndarray],
+    lengths: np.ndarray,
+    longest: int,
+) -> History:
+    """Fits a compiled model to pairs of the `longest` items so far and the one that came next.
+
+    Args:
+        training: What is trained.
+        model: Reads `history`, its mask and the item's id.
+        columns: As `prepared` gives them, and `lengths`.
+        lengths: Of the sessions.
+        longest: Items of a history.
+    """
+    name = training.transform.spec.candidate_id.name
     starts = np.repeat(np.cumsum(lengths) - lengths, lengths)
     rows = np.flatnonzero(np.arange(len(starts)) > starts)
-    before = rows[:, None] + np.arange(-model.max_length, 0)  # (N, T)
-    seen = before >= starts[rows, None]
+    first = np.maximum(starts[rows], rows - longest)
+    places = first[:, None] + np.arange(longest)  # (N, T), padding at the end
+    seen = places < rows[:, None]
     arrays = {
-        HISTORY: np.where(seen, columns["item"][np.maximum(before, 0)], 0),
+        HISTORY: np.where(seen, columns["item"][np.minimum(places, len(starts) - 1)], 0),
         f"{HISTORY}_mask": seen,
         name: columns["item"][rows],
     }
-    fitted = replace(options, batch_size=min(options.batch_size, len(rows)))
-    return model, replace(training, options=fitted).fit(model, arrays, name)
+    fitted = replace(training.options, batch_size=min(training.options.batch_size, len(rows)))
+    return replace(training, options=fitted).fit(model, arrays, name)
 
 
 def texts_of(training: Training) -> list[list[str]]:

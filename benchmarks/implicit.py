@@ -78,15 +78,15 @@ def baselines(problem: Problem, wanted: str) -> Iterator[list[dict[str, Any]]]:
 
 
 # IALS's were chosen on a tenth of the training events, held out at random, by nDCG@100, for Last.fm
-# and CiteULike-a (at 64 factors); those for ml-1m were known to do well on this very split. The l2
-# of EASE is its paper's for ml-1m and not tuned elsewhere.
+# and CiteULike-a (at 64 factors); those for ml-1m were known to do well on this very split, and
+# at 192 factors were as well the best of nine on such a tenth, after 5 or 6 epochs of 9. The l2 of
+# EASE is its paper's for ml-1m and not tuned elsewhere.
 EASE_L2 = {"ml-1m": 500.0, "lastfm": 50.0, "citeulike": 50.0}
 SETTINGS = {
     "ml-1m": {"unobserved_weight": 0.3, "l2": 0.007},
     "lastfm": {"unobserved_weight": 0.03, "l2": 0.01},
     "citeulike": {"unobserved_weight": 0.01, "l2": 0.003},
 }
-WIDE_L2 = {"ml-1m": 0.008}  # at 192, chosen on a tenth of the training events
 
 
 def spec_of(problem: Problem) -> Any:
@@ -144,10 +144,7 @@ def train_ials(problem: Problem, dim: int, epochs: int) -> Curve:
     """Trains IALS by its `fit`."""
     from tfrecs.models import IALS
 
-    settings = SETTINGS[problem.data]
-    if dim > 64 and problem.data in WIDE_L2:
-        settings = settings | {"l2": WIDE_L2[problem.data]}
-    model = IALS(spec_of(problem), dim, **settings, seed=SEED)
+    model = IALS(spec_of(problem), dim, **SETTINGS[problem.data], seed=SEED)
     curve = Curve(model, [lambda t=table: t.embeddings for table in model.tables])
     pairs = problem.train.nonzero()
     model.fit(
@@ -200,7 +197,7 @@ def ours(
     """Judges our models, beside the peer of the same objective."""
     runs: dict[str, tuple[Callable[[], Curve], str]] = {
         f"IALS {dim}, {epochs} epochs": (lambda d=dim, e=epochs: train_ials(problem, d, e), ALS)
-        for dim, epochs in ((64, 16), (192, 9))
+        for dim, epochs in ((64, 16), (192, 6))
     }
     if problem.given is None:
         runs |= {

@@ -21,6 +21,15 @@ def test_the_solutions_are_those_of_numpy(size):
     np.testing.assert_allclose(right, expected, atol=1e-4)
 
 
+def test_systems_may_have_columns_beside_them():
+    systems, right = some(5, 7)
+    wide = np.full((5, 7, 8), np.nan, np.float32)
+    wide[..., :7] = systems
+    found = solve_positive(wide[..., :7], right.copy())
+    np.testing.assert_array_equal(found, solve_positive(systems, right))
+    assert np.isnan(wide[..., 7]).all()
+
+
 def test_threads_do_not_disturb_each_other():
     tasks = [some(40, 16, seed) for seed in range(8)]
     alone = [solve_positive(systems.copy(), right.copy()) for systems, right in tasks]

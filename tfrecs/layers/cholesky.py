@@ -25,7 +25,7 @@ def solve_positive(systems: np.ndarray, right: np.ndarray) -> np.ndarray:
     """Solves `A x = b` for many symmetric, positive definite A, in place.
 
     Args:
-        systems: float32 `(B, K, K)`, contiguous; its values are lost.
+        systems: float32 `(B, K, K)`, the values of a row side by side; they are lost.
         right: float32 `(B, K)`, contiguous; becomes the solutions.
 
     Returns:
@@ -43,19 +43,24 @@ def solve_positive(systems: np.ndarray, right: np.ndarray) -> np.ndarray:
     """
     count, size = right.shape
     # 64 bits serve a LAPACK of 32-bit integers as well, on a little-endian machine
-    numbers = np.array([size, 1, ord("L")], np.int64)
-    place_of_size, place_of_one, lower = (numbers.ctypes.data + 8 * i for i in range(3))
+    between_systems, between_rows, _ = systems.strides
+    numbers = np.array([size, between_rows // 4, 1, ord("L")], np.int64)
+    order, leading, one, lower = (numbers.ctypes.data + 8 * i for i in range(4))
     failed = np.zeros(count, np.int64)
     places = zip(
-        range(systems.ctypes.data, systems.ctypes.data + systems.nbytes, 4 * size * size),
-        range(right.ctypes.data, right.ctypes.data + right.nbytes, 4 * size),
-        range(failed.ctypes.data, failed.ctypes.data + failed.nbytes, 8),
+        _places(systems.ctypes.data, between_systems, count),
+        _places(right.ctypes.data, 4 * size, count),
+        _places(failed.ctypes.data, 8, count),
         strict=True,
     )
     for system, x, info in places:
-        _SPOSV(lower, place_of_size, place_of_one, system, place_of_size, x, place_of_size, info)
+        _SPOSV(lower, order, one, system, leading, x, order, info)
     if failed.any():
         raise FloatingPointError(
             f"A system of {size} unknowns is singular in float32. Take a larger l2."
         )
     return right
+
+
+def _places(first: int, step: int, count: int) -> range:
+    return range(first, first + step * count, step)

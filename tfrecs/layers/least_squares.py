@@ -1,5 +1,6 @@
 """Half a step of alternating least squares in closed form: rows by length, NumPy and LAPACK."""
 
+import math
 import os
 import threading
 from collections.abc import Iterator
@@ -13,7 +14,7 @@ import threadpoolctl
 
 from tfrecs.layers.cholesky import solve_positive
 
-_BLOCK_CELLS = 1 << 13  # entries solved at once: with fewer, the calls cost more than the work
+_BLOCK_CELLS = 1 << 14  # entries solved at once: with fewer, the calls cost more than the work
 _DUAL_SHARE = 0.8  # of the width: rows with fewer entries are cheaper by n x n systems
 
 
@@ -154,29 +155,32 @@ def solve_half(
     values, basis = np.linalg.eigh((factors.T @ factors).astype(np.float64))
     basis = basis.astype(np.float32)
     gramian = (unobserved_weight * np.maximum(values, 0)).astype(np.float32)  # (K,), a diagonal
-    rotated = np.concatenate([factors @ basis, np.zeros((1, dim), np.float32)])  # (C + 1, K)
+    # a last column of ones becomes each entry's root, and Z^T s a column of one product
+    rotated = np.zeros((num_columns + 1, dim + 1), np.float32)  # (C + 1, K + 1)
+    rotated[:-1, :dim], rotated[:-1, dim] = factors @ basis, 1
     width = block_dim or dim
     blocks = [slice(start, start + width) for start in range(0, dim, width)]
 
     own = threading.local()  # a thread's block of entries: fresh memory costs as much as filling it
-    largest = max((group.columns.size for group in groups), default=0) * dim
+    largest = max((group.columns.size for group in groups), default=0) * (dim + 1)
 
     def solve(group: Rows) -> float:
         norms = row_l2(
             group.totals, num_columns, unobserved_weight=unobserved_weight, l2=l2, exponent=exponent
         )
         diagonal = gramian + norms[:, None].astype(np.float32)  # (B, K)
-        entries = own.block[: group.columns.size * dim].reshape(*group.columns.shape, dim)
+        shape = (*group.columns.shape, dim + 1)
+        entries = own.block[: math.prod(shape)].reshape(shape)
         rotated.take(group.columns, axis=0, out=entries, mode="clip")  # "raise" would copy
         if group.weighted:
             entries *= group.roots[..., None]
         if entries.shape[1] <= _DUAL_SHARE * dim:
-            found, least = _dual(entries, group.roots, diagonal)
+            found, least = _dual(entries[..., :-1], group.roots, diagonal)
         elif len(blocks) == 1:
-            found, least = _primal(entries, group.roots, diagonal)
+            found, least = _primal(entries, diagonal)
         else:
             found = solution[group.rows] @ basis
-            least = _blockwise(entries, group.roots, diagonal, found, blocks)
+            least = _blockwise(entries[..., :-1], group.roots, diagonal, found, blocks)
         solution[group.rows] = found @ basis.T
         return least
 
@@ -199,14 +203,15 @@ def _dual(entries: np.ndarray, roots: np.ndarray, diagonal: np.ndarray) -> tuple
     return (errors[:, None] @ scaled)[:, 0], float(np.vdot(roots, errors))
 
 
-def _primal(
-    entries: np.ndarray, roots: np.ndarray, diagonal: np.ndarray
-) -> tuple[np.ndarray, float]:
-    """`x = (Z^T Z + D)^-1 b`, `b = Z^T s`: K unknowns a row. The minimum is `s^2 - b x`."""
-    transposed = entries.transpose(0, 2, 1)
-    systems = transposed @ entries  # (B, K, K)
+def _primal(entries: np.ndarray, diagonal: np.ndarray) -> tuple[np.ndarray, float]:
+    """`x = (Z^T Z + D)^-1 b`, `b = Z^T s`: K unknowns a row. The minimum is `s^2 - b x`.
+
+    `entries` are Z and, in the last column, s.
+    """
+    products = entries[..., :-1].transpose(0, 2, 1) @ entries  # (B, K, K + 1): Z^T Z and b
+    systems, right = products[..., :-1], products[..., -1]
     np.einsum("bkk->bk", systems)[...] += diagonal
-    right = (transposed @ roots[..., None])[..., 0]  # (B, K)
+    roots = entries[..., -1]
     found = solve_positive(systems, right.copy())
     return found, float(np.vdot(roots, roots)) - float(np.vdot(right, found))
 

@@ -4,10 +4,10 @@ from dataclasses import dataclass
 
 import numpy as np
 import scipy.sparse
-import scipy.sparse.linalg
 
 from tfrecs import checks
 from tfrecs.baselines.factors import Factors
+from tfrecs.layers import singular_vectors
 
 _SMALLEST = 1e-6  # of a singular value, relative to the first
 
@@ -37,8 +37,8 @@ class SVDFactors:
 def truncated_svd(matrix: scipy.sparse.csr_matrix, dim: int, seed: int = 0) -> SVDFactors:
     """Returns the first `dim` singular vectors of a sparse matrix; it is never made dense.
 
-    A matrix of fewer than `dim + 1` rows or columns has fewer; the rest is zeros. The sign of a
-    pair of vectors is that which makes the greatest entry of V positive.
+    A matrix of fewer than `dim + 1` rows or columns has fewer; the rest is zeros. For the signs see
+    `layers.singular_vectors`.
 
     Args:
         matrix: `(Q, C)`.
@@ -54,23 +54,14 @@ def truncated_svd(matrix: scipy.sparse.csr_matrix, dim: int, seed: int = 0) -> S
            [0., 0., 0.]], dtype=float32)
     """
     checks.positive("dim", dim)
-    found = min(dim, min(matrix.shape) - 1)
-    u: np.ndarray = np.zeros((matrix.shape[0], 0))
-    v: np.ndarray = np.zeros((0, matrix.shape[1]))
-    s: np.ndarray = np.zeros(0)
-    if found > 0 and matrix.nnz:
-        start = np.random.default_rng(seed).standard_normal(min(matrix.shape))
-        u, s, v = scipy.sparse.linalg.svds(matrix.astype(np.float64), k=found, v0=start)
-        u, s, v = u[:, ::-1], s[::-1], v[::-1]
-        sign = np.sign(v[np.arange(found), np.abs(v).argmax(axis=1)])
-        u, v = u * sign, v * sign[:, None]
+    u, s, v = singular_vectors(matrix, dim, seed)
     s = s * (s > _SMALLEST * s.max(initial=0))
     inverse = np.divide(1, s, out=np.zeros_like(s), where=s > 0)
     widths = ((0, 0), (0, dim - len(s)))
     root = np.sqrt(s)
     return SVDFactors(
         np.pad(u * root, widths).astype(np.float32),
-        np.pad(v.T * root, widths).astype(np.float32),
+        np.pad(v * root, widths).astype(np.float32),
         np.pad(inverse, widths[1]).astype(np.float32),
     )
 

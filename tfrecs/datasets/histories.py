@@ -89,6 +89,32 @@ def with_histories(tables: Tables, train: pa.Table, test: pa.Table) -> Tables:
     return replace(tables, queries=queries, spec=FeatureSpec((*kept, *features)))
 
 
+def lists_by_query(events: pa.Table, queries: pa.Table, spec: FeatureSpec) -> pa.Array:
+    """Returns the candidates of each query's events as lists, in the order of the events.
+
+    Args:
+        events: Table of events; those of unknown queries are left out.
+        queries: One row a query, by which the lists stand.
+        spec: Names the columns of ids.
+
+    Example:
+
+    >>> spec = FeatureSpec((
+    ...     Categorical("user", is_id=True), Categorical("item", "candidate", is_id=True)))
+    >>> events = pa.table({"user": ["b", "a", "b"], "item": ["x", "y", "z"]})
+    >>> lists_by_query(events, pa.table({"user": ["a", "b", "c"]}), spec).to_pylist()
+    [['y'], ['x', 'z'], []]
+    """
+    name = spec.query_id.name
+    found = pc.index_in(events[name], value_set=queries[name].combine_chunks())
+    rows = pc.fill_null(found, -1).to_numpy().astype(np.int64)
+    order = np.argsort(rows, kind="stable")
+    order = order[rows[order] >= 0]
+    ends = np.cumsum(np.bincount(rows[order], minlength=queries.num_rows))
+    values = events[spec.candidate_id.name].combine_chunks().take(pa.array(order))
+    return pa.ListArray.from_arrays(pa.array(np.r_[0, ends].astype(np.int32)), values)
+
+
 def session_tables(sessions: Sessions) -> Tables:
     """Returns sessions as tables: training and test events together, the query a session.
 

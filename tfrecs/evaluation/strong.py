@@ -7,10 +7,10 @@ import pyarrow as pa
 
 from tfrecs import checks
 from tfrecs.datasets import Tables
+from tfrecs.datasets.histories import lists_by_query
 from tfrecs.evaluation import splits
 from tfrecs.evaluation.columns import codes
 from tfrecs.evaluation.splits import Split
-from tfrecs.evaluation.truth import pair_positions
 from tfrecs.spec import FeatureSpec, Sequence
 
 
@@ -65,7 +65,7 @@ def strong_generalisation(
         protocol=f"{by_user.protocol}, unseen in training; {100 * held_out:g} % of their events",
         given=shown,
     )
-    lists = _histories(shown, tables)
+    lists = lists_by_query(shown, tables.queries, spec)
     feature = Sequence(
         history,
         "query",
@@ -75,12 +75,3 @@ def strong_generalisation(
     )
     queries = tables.queries.append_column(history, lists)
     return split, replace(tables, queries=queries, spec=FeatureSpec((*spec, feature)))
-
-
-def _histories(events: pa.Table, tables: Tables) -> pa.Array:
-    """Returns the candidates of the events of each row of `tables.queries`, as lists."""
-    rows, _ = pair_positions(events, tables)
-    order = np.argsort(rows, kind="stable")
-    counts = np.bincount(rows, minlength=tables.queries.num_rows)
-    ids = events[tables.spec.candidate_id.name].combine_chunks().take(pa.array(order))
-    return pa.ListArray.from_arrays(pa.array(np.cumsum([0, *counts]), pa.int32()), ids)

@@ -8,13 +8,13 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import scipy.sparse
-import scipy.sparse.linalg
 import tensorflow as tf
 
 from tfrecs import checks
 from tfrecs.features.transform import FeatureTransform
 from tfrecs.features.word_vectors import read_word_vectors
 from tfrecs.files import written_aside
+from tfrecs.layers import singular_vectors
 from tfrecs.spec import NUM_RESERVED_IDS, FeatureSpec, Text
 
 _LOG = logging.getLogger("tfrecs")
@@ -184,14 +184,8 @@ def _learned(counts: scipy.sparse.csr_matrix, idf: np.ndarray, dim: int, seed: i
     weights = counts.multiply(idf).tocsr()
     norms = np.sqrt(weights.multiply(weights).sum(axis=1))
     weights = weights.multiply(1 / np.maximum(np.asarray(norms), 1e-12)).tocsr()
-    found = max(1, min(dim, min(weights.shape) - 1))
-    start = np.random.default_rng(seed).standard_normal(min(weights.shape))
-    if min(weights.shape) < 2:
-        return np.zeros((weights.shape[1], dim))
-    _, _, vectors = scipy.sparse.linalg.svds(weights.astype(np.float64), k=found, v0=start)
-    sign = np.sign(vectors[np.arange(found), np.abs(vectors).argmax(axis=1)])
-    rows = (vectors * sign[:, None])[::-1].T
-    rows = np.pad(rows, ((0, 0), (0, dim - found)))
+    _, _, vectors = singular_vectors(weights, dim, seed)
+    rows = np.pad(vectors, ((0, 0), (0, dim - vectors.shape[1])))
     # unit length on average, as trained word vectors are about
     length = float(np.sqrt(np.mean(np.sum(rows**2, axis=1))))
     return np.asarray(rows / max(length, 1e-12))

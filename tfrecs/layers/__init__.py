@@ -21,3 +21,4 @@ from tfrecs.layers.negatives import mask_accidental_hits as mask_accidental_hits
 from tfrecs.layers.negatives import sample_uniform as sample_uniform
 from tfrecs.layers.sampling import CountMinSketch as CountMinSketch
 from tfrecs.layers.sampling import PopularitySampler as PopularitySampler
+from tfrecs.layers.singular_vectors import singular_vectors as singular_vectors

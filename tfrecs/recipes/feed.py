@@ -12,6 +12,7 @@ from tfrecs import checks
 from tfrecs.baselines import truncated_svd
 from tfrecs.baselines.factors import rating_matrix
 from tfrecs.datasets import Tables
+from tfrecs.datasets.histories import lists_by_query
 from tfrecs.evaluation import ModelPredictor, Results, Split, rating_errors
 from tfrecs.evaluation.truth import query_positions
 from tfrecs.features import ContentVectors, joined_texts
@@ -118,7 +119,7 @@ def prepare(tables: Tables, split: Split) -> Tables:
     added: list[Feature] = []
     for name, value in _HISTORY.items():
         chosen = train.filter(pc.field(FEEDBACK) == value)
-        queries = queries.append_column(name, lists_by_user(chosen, queries, spec))
+        queries = queries.append_column(name, lists_by_query(chosen, queries, spec))
         item = spec.candidate_id
         shared = Sequence(name, "query", item.dtype, _LENGTH, shared_with=item.name)
         added.append(shared)
@@ -153,19 +154,6 @@ def content_of(tables: Tables) -> ContentVectors:
 def _texts(tables: Tables) -> pa.ChunkedArray:
     texts = [f.name for f in tables.spec.by_role("candidate") if isinstance(f, Text)]
     return joined_texts(tables.candidates, [*texts, TAGS])
-
-
-def lists_by_user(events: pa.Table, queries: pa.Table, spec: FeatureSpec) -> pa.Array:
-    """Returns the items of each query's events as lists, in their order."""
-    user, item = spec.query_id.name, spec.candidate_id.name
-    found = pc.index_in(events[user], value_set=queries[user].combine_chunks())
-    rows = pc.fill_null(found, -1).to_numpy().astype(np.int64)
-    order = np.argsort(rows, kind="stable")
-    order = order[rows[order] >= 0]
-    ends = np.cumsum(np.bincount(rows[order], minlength=queries.num_rows))
-    offsets = pa.array(np.concatenate([[0], ends]), pa.int32())
-    values = events[item].combine_chunks().take(pa.array(order))
-    return pa.ListArray.from_arrays(offsets, values)
 
 
 def _favourites(liked: pa.ChunkedArray, tables: Tables) -> pa.Array:
@@ -208,11 +196,18 @@ def arrays_of(transform: Any, events: pa.Table, tables: Tables) -> dict[str, np.
     return {**arrays, FEEDBACK: events[FEEDBACK].to_numpy().astype(np.float32)}
 
 
+def catalogue(transform: Any, tables: Tables) -> tuple[np.ndarray, np.ndarray]:
+    """Returns the ids of the items `(C,)` and of their tags `(C, L)`, 0 past the end."""
+    item = transform.spec.candidate_id.name
+    found = transform.encode(tables.candidates.select([item, TAGS]), [item, TAGS])
+    return found[item], found[TAGS]
+
+
 def set_items(model: IkiRanker, transform: Any, events: pa.Table, tables: Tables) -> None:
     """Fills the model's tables with the content of the items and the SVD of the ratings."""
     spec, candidates = tables.spec, tables.candidates
     item = spec.candidate_id.name
-    ids = transform.encode(candidates.select([item]), [item])[item]
+    ids, _ = catalogue(transform, tables)
     known = [candidates[item].combine_chunks(), tables.queries[spec.query_id.name].combine_chunks()]
     ratings = rating_matrix(observed(events), known[1], known[0], spec, VIEW_WEIGHT)
     factors = truncated_svd(ratings, model.item_svd.shape[1])

@@ -15,7 +15,7 @@ from tfrecs.datasets import Tables
 from tfrecs.evaluation.truth import query_positions
 from tfrecs.models import IkiRanker
 from tfrecs.models.iki import DISLIKED, LIKED, TAGS, VIEWED
-from tfrecs.recipes.feed import FEEDBACK, VIEW_WEIGHT, observed
+from tfrecs.recipes.feed import FEEDBACK, VIEW_WEIGHT, catalogue, observed
 from tfrecs.retrieval.tag_candidates import SOURCES, CandidateOptions, TagCandidates
 from tfrecs.spec import NUM_RESERVED_IDS, Timestamp
 
@@ -37,13 +37,13 @@ def tag_candidates(
         options: How far each source reaches.
     """
     spec, item = tables.spec, transform.spec.candidate_id.name
-    catalogue = transform.encode(tables.candidates.select([item, TAGS]), [item, TAGS])
+    items, lists = catalogue(transform, tables)
     size = transform.spec[item].size
     events = observed(events)
     known = tables.candidates[item].combine_chunks(), tables.queries[spec.query_id.name]
     ids = scipy.sparse.csr_matrix(
-        (np.ones(len(known[0]), np.float32), (np.arange(len(known[0])), catalogue[item])),
-        shape=(len(known[0]), size),
+        (np.ones(len(items), np.float32), (np.arange(len(items)), items)),
+        shape=(len(items), size),
     )
     users = known[1].combine_chunks()
     ratings = rating_matrix(events, users, known[0], spec, VIEW_WEIGHT) @ ids
@@ -55,8 +55,8 @@ def tag_candidates(
             events.column_names.index(FEEDBACK), FEEDBACK, pa.array(1 + seconds - seconds.min())
         )
         order = rating_matrix(stamped, users, known[0], spec, VIEW_WEIGHT).astype(np.float64) @ ids
-    tags = _items_by_tag(catalogue[TAGS], catalogue[item], transform.spec[TAGS].size)
-    newest = _newest(tables, catalogue[item], size)
+    tags = _items_by_tag(lists, items, transform.spec[TAGS].size)
+    newest = _newest(tables, items, size)
     return TagCandidates(
         model.content.value, tags, ratings, order=order, newest=newest, options=options
     )
@@ -171,8 +171,8 @@ def like_pairs(
 ) -> dict[tuple[int, int], np.ndarray]:
     """Returns the held-out likes, ids, by row of the user and id of the tag."""
     item = transform.spec.candidate_id.name
-    catalogue = transform.encode(tables.candidates.select([item, TAGS]), [item, TAGS])
-    tags = dict(zip(catalogue[item].tolist(), catalogue[TAGS], strict=True))
+    items, lists = catalogue(transform, tables)
+    tags = dict(zip(items.tolist(), lists, strict=True))
     likes = test.filter(pc.field(FEEDBACK) == 1)
     ids = transform.encode(likes.select([item]), [item])[item].tolist()
     found: dict[tuple[int, int], list[int]] = {}

@@ -19,7 +19,7 @@ from tfrecs import checks
 from tfrecs.datasets import Tables
 from tfrecs.models import IkiRanker
 from tfrecs.models.iki import TAGS
-from tfrecs.recipes.feed import FEEDBACK, arrays_of
+from tfrecs.recipes.feed import FEEDBACK, arrays_of, catalogue
 from tfrecs.spec import NUM_RESERVED_IDS
 
 Weights = list[np.ndarray]
@@ -119,9 +119,9 @@ def rows_by_tag(transform: Any, items: np.ndarray, tables: Tables) -> dict[int, 
         tables: The items and their tags.
     """
     item = transform.spec.candidate_id.name
-    catalogue = transform.encode(tables.candidates.select([item, TAGS]), [item, TAGS])
-    tags = np.zeros((transform.spec[item].size, catalogue[TAGS].shape[1]), np.int32)
-    tags[catalogue[item]] = catalogue[TAGS]
+    ids, lists = catalogue(transform, tables)
+    tags = np.zeros((transform.spec[item].size, lists.shape[1]), np.int32)
+    tags[ids] = lists
     of_rows = tags[items]  # (N, L)
     rows, places = np.nonzero(of_rows >= NUM_RESERVED_IDS)
     values = of_rows[rows, places]

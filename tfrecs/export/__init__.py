@@ -25,7 +25,8 @@ to `score` `(B,)`, and `probability` where scores are logits), `score_examples` 
 
 `export_two_stage` writes a retriever, its index and a ranker as one, `export_compiled` a retriever
 from encoded features to the best candidates as one XLA program, `export_feed` a feed by tags with
-its candidates, ranker and reasons; `prove` asks any SavedModel.
+its candidates, ranker and reasons, `export_skills` what finds skills in texts; `prove` asks any
+SavedModel.
 
 Beside the SavedModel's own files: card.json and card.md, schema.pbtxt (tensorflow-metadata) and
 assets.extra/tf_serving_warmup_requests. A version appears by a rename, after it has answered like
@@ -39,5 +40,6 @@ from tfrecs.export.proof import prove as prove
 from tfrecs.export.publish import Export as Export
 from tfrecs.export.publish import export as export
 from tfrecs.export.ranker import export_ranker as export_ranker
+from tfrecs.export.skills import export_skills as export_skills
 from tfrecs.export.two_stage import export_two_stage as export_two_stage
 from tfrecs.export.two_stage_graph import Stage as Stage

@@ -164,7 +164,11 @@ class SkillExtractor(tf.Module):
     @tf.autograph.experimental.do_not_convert
     def __call__(self, texts: tf.Tensor) -> tf.RaggedTensor:
         """Returns the phrases found in texts, string `(B,)`, as ragged strings `(B, None)`."""
-        tokens = tokens_of(texts, self.options.max_tokens)
+        return self.phrases(tokens_of(texts, self.options.max_tokens))
+
+    @tf.autograph.experimental.do_not_convert
+    def phrases(self, tokens: tf.RaggedTensor) -> tf.RaggedTensor:
+        """Returns the phrases found among tokens, string ragged `(B, None)`, likewise."""
         ids, shapes = self.encode(tokens)
         found = tf.argmax(self.tagger([ids, shapes]), axis=-1, output_type=tf.int32)  # (B, L)
         found = tf.where(ids > 0, found, OUTSIDE)

@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 SETTINGS := setup.cfg pyproject.toml constraints.txt
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 
-.PHONY: quickstart test test-slow check format bench docs site clean help
+.PHONY: quickstart test test-slow check format bench docs docs-run site clean help
 .DEFAULT_GOAL := help
 
 help:
@@ -19,6 +19,7 @@ help:
 	@echo "make format       rewrite the code as ruff formats it"
 	@echo "make bench        all benchmarks; results in benchmarks/results"
 	@echo "make docs         regenerate the tables of the documents from benchmarks/results"
+	@echo "make docs-run     run the examples of README.md and docs"
 	@echo "make site         the documents as a site, warnings as errors; in build/site"
 
 $(BIN)/python:
@@ -47,9 +48,6 @@ $(VENV)/.ready: $(SETTINGS) | $(BIN)/python
 $(VENV)/.ready-test: $(SETTINGS) | $(BIN)/python
 	$(call install,[test])
 
-$(VENV)/.ready-docs: $(SETTINGS) | $(BIN)/python
-	$(call install,[docs])
-
 quickstart: $(VENV)/.ready
 	@$(BIN)/tfrecs quickstart
 
@@ -77,7 +75,10 @@ bench: $(VENV)/.ready-test
 docs: $(VENV)/.ready-test
 	$(BIN)/python benchmarks/tables.py
 
-site: $(VENV)/.ready-docs
+docs-run: $(VENV)/.ready-test
+	$(BIN)/python docs/run.py
+
+site: $(VENV)/.ready-test
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --site-dir build/site
 
 clean:

@@ -2,24 +2,29 @@
 
     python docs/run.py [PAGE ...]      all pages, README.md included, without names
 
-A page is one process and one empty folder; its Python blocks share their variables. A block after
-`<!-- not run: WHY -->` is not run; one after `<!-- until: URL -->` runs in the background from when
-the URL answers to the end of the page.
+A page is one process, and one folder with nothing in it but the pipelines; its Python blocks share
+their variables. As many pages run at a time as there are cores. What stands before a block:
+
+    <!-- not run: WHY -->       it is not run
+    <!-- needs: PROGRAM -->     it is run where there is that program
+    <!-- until: URL -->         it runs in the background; the page goes on when the URL answers
 """
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
 import time
 import urllib.request
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 BLOCK = re.compile(
-    r"(?:<!-- (?P<how>not run|until): (?P<what>[^>]*?) -->\n)?"
+    r"(?:<!-- (?P<how>not run|needs|until): (?P<what>[^>]*?) -->\n)?"
     r"```(?P<language>python|bash)\n(?P<code>.*?)```",
     re.DOTALL,
 )
@@ -61,6 +66,9 @@ def run(path: Path) -> None:
             if how == "not run":
                 print(f"{place} not run: {what}", flush=True)
                 continue
+            if how == "needs" and shutil.which(what) is None:
+                print(f"{place} not run: there is no {what} here", flush=True)
+                continue
             print(place, flush=True)
             if how == "until":
                 background.append(start(code, what))
@@ -73,23 +81,41 @@ def run(path: Path) -> None:
             os.killpg(running.pid, 15)
 
 
+def run_page(path: Path) -> bool:
+    """Runs a page in a process of its own, prints what it said, and returns whether it ran."""
+    commands = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+    environment = {**os.environ, "PATH": commands, "PYTHONPATH": str(ROOT), "COLUMNS": "100"}
+    started = time.monotonic()
+    with tempfile.TemporaryDirectory() as folder:
+        (Path(folder) / "pipelines").symlink_to(ROOT / "pipelines")
+        (Path(folder) / ".curlrc").write_text("fail-with-body\nsilent\nshow-error\n")
+        environment["CURL_HOME"] = folder
+        done = subprocess.run(
+            [sys.executable, str(ROOT / "docs/run.py"), "--here", str(path)],
+            check=False,
+            cwd=folder,
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+    seconds = time.monotonic() - started
+    print(f"{done.stdout}{path.relative_to(ROOT)}: {seconds:.0f} s\n", flush=True)
+    return done.returncode == 0
+
+
 def main() -> None:
     """Runs one page, or each page in a process of its own."""
     names = sys.argv[1:]
     if names[:1] == ["--here"]:
         run(Path(names[1]))
         return
-    failed = []
-    commands = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
-    environment = {**os.environ, "PATH": commands, "PYTHONPATH": str(ROOT)}
-    for path in [Path(name).resolve() for name in names] or pages():
-        started = time.monotonic()
-        with tempfile.TemporaryDirectory() as folder:
-            command = [sys.executable, str(ROOT / "docs/run.py"), "--here", str(path)]
-            done = subprocess.run(command, check=False, cwd=folder, env=environment)
-        if done.returncode:
-            failed.append(str(path.relative_to(ROOT)))
-        print(f"{path.relative_to(ROOT)}: {time.monotonic() - started:.0f} s", flush=True)
+    paths = [Path(name).resolve() for name in names] or list(pages())
+    with ThreadPoolExecutor(os.cpu_count()) as threads:
+        ran = list(threads.map(run_page, paths))
+    failed = [
+        str(path.relative_to(ROOT)) for path, well in zip(paths, ran, strict=True) if not well
+    ]
     if failed:
         sys.exit(f"Examples failed: {', '.join(failed)}")
 

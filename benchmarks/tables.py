@@ -3,7 +3,8 @@
     python benchmarks/tables.py [--check]
 
 A table stands between `<!-- results: SUBJECT -->` and `<!-- /results -->`, a line for each row.
-With `<!-- results: SUBJECT METRIC,METRIC -->` it has a line for each model, data side by side.
+With `<!-- results: SUBJECT METRIC,METRIC -->` it has a line for each model, data side by side. What
+stands after `<!-- leaderboard: NAME -->` is of benchmarks/leaderboard.py.
 """
 
 import argparse
@@ -13,10 +14,16 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from leaderboard import board
+
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "benchmarks" / "results"
 BLOCK = re.compile(
     r"(<!-- results: (?P<subject>\w+)(?: (?P<metrics>[\w,]+))? -->\n).*?(<!-- /results -->)",
+    re.DOTALL,
+)
+BOARD = re.compile(
+    r"(<!-- leaderboard: (?P<name>\w+) -->\n).*?(<!-- /leaderboard -->)",
     re.DOTALL,
 )
 
@@ -82,7 +89,8 @@ def by_row(rows: list[dict[str, Any]]) -> list[str]:
 
 def rewritten(text: str) -> str:
     """Returns a document with every marked table made anew."""
-    return BLOCK.sub(lambda m: m.group(1) + table(m["subject"], m["metrics"]) + m.group(4), text)
+    text = BLOCK.sub(lambda m: m.group(1) + table(m["subject"], m["metrics"]) + m.group(4), text)
+    return BOARD.sub(lambda m: m.group(1) + board(m["name"]) + m.group(3), text)
 
 
 def main() -> None:

@@ -9,7 +9,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,7 @@ from tfrecs.export.feed import export_feed
 from tfrecs.models import IkiRanker
 from tfrecs.recipes import recipe
 from tfrecs.recipes.feed_export import feed_of
+from tfrecs.recipes.feed_skills import CV, RunSkills
 from tfrecs.run import Run
 
 DISPLAYED = ("title", "image_url", "category", "tags", "genres")  # where candidates have them
@@ -115,7 +116,7 @@ def export_run(
     if results is not None:
         card["metrics"] = results.to_dict()
     if isinstance(run.model, IkiRanker):
-        return export_feed(feed_of(run), run.tables.queries, directory, name=name, card=card)
+        return _export_feed(run, directory, name, card)
     if indexed is None:
         rows = join_events(run.split.test.slice(0, 256), run.tables)
         logits = recipe(run.options.model).task.logits
@@ -137,6 +138,19 @@ def export_run(
         card=card,
         queries=run.tables.queries.slice(0, 64),
     )
+
+
+def _export_feed(run: Run, directory: str | Path, name: str, card: dict[str, Any]) -> Any:
+    """Exports a feed; where it reads CVs, what finds skills in them by itself too."""
+    skills = RunSkills.load(run.folder)
+    feed, queries = feed_of(run, skills=skills), run.tables.queries
+    exported = export_feed(feed, queries, directory, name=name, card=card)
+    if skills is None:
+        return exported
+    cvs = [cv for cv in queries[CV].slice(0, 64).to_pylist() if cv]
+    own: Any = {"texts": cvs, "skills": skills.skills, "card": card}
+    found = export.export_skills(skills.extractor, directory, name=f"{name}_skills", **own)
+    return replace(exported, paths={**exported.paths, "skills": found.paths["stock"]})
 
 
 def ask(

@@ -63,6 +63,9 @@ def train(
         int, typer.Option(help="Tags of fewer events share the global ranker")
     ] = 50,
     processes: Annotated[int, typer.Option(help="Of --per-tag: trainings at the same time")] = 1,
+    skills: Annotated[
+        Path | None, typer.Option(help="Of iki: one skill a line, to be found in users' CVs")
+    ] = None,
 ) -> None:
     """Train a model on a data set or on your own tables, and keep the run."""
     from tfrecs import show
@@ -74,12 +77,19 @@ def train(
 
     if per_tag:
         feed.check("--per-tag", model)
+    if skills is not None:
+        feed.check("--skills", model)
     options = training.options(model)
     tables = data.read()
     show.summary(console, tables)
+    found = None
+    if skills is not None:
+        tables, found = feed.train_skills(tables, skills)
     run = show.train(console, tables, data.protocol, options, output)
     if per_tag:
         run = feed.train_tags(run, min_interactions, processes)
+    if found is not None:
+        found.save(run.folder)
     if saved_models is not None:
         show.export(console, run, saved_models, model)
     console.print(f"Kept in [bold]{run.folder}[/]. Next: tfrecs evaluate {run.folder}")

@@ -1,6 +1,7 @@
 """What the command line does for feeds alone: rankers of tags, and the feed of a user."""
 
 import dataclasses
+from pathlib import Path
 from typing import Any
 
 from rich.table import Table
@@ -33,6 +34,21 @@ def train_tags(run: Any, min_interactions: int, processes: int) -> Any:
     return run
 
 
+def train_skills(tables: Any, file: Path) -> Any:
+    """Trains what finds skills in CVs, by a file of one skill a line; returns tables and both."""
+    from tfrecs import checks
+    from tfrecs.recipes.feed_skills import train_skills as train
+
+    listed = [line.strip() for line in file.read_text(encoding="utf-8").splitlines()]
+    listed = [line for line in listed if line]
+    if not listed:
+        raise ValueError(checks.expected("--skills", "a file of one skill a line", str(file)))
+    with console.status("  skills"):
+        tables, found = train(tables, listed)
+    console.print(f"  {len(found.skills.names):,} skills are in the CVs of two users or more")
+    return tables, found
+
+
 def recommend(run: Any, users: list[str], tag: str, n: int) -> None:
     """Prints the feed of users on a tag: items, scores, and why each is there."""
     import numpy as np
@@ -40,12 +56,13 @@ def recommend(run: Any, users: list[str], tag: str, n: int) -> None:
     import tensorflow as tf
 
     from tfrecs import checks
-    from tfrecs.export.feed_graph import TAG, N
+    from tfrecs.export.feed_graph import CV, TAG, N
     from tfrecs.recipes.feed_export import feed_of
+    from tfrecs.recipes.feed_skills import RunSkills
 
     check("--tag", run.options.model)
     checks.one_of("tag", tag, run.transform.vocabulary("tags").tolist())
-    feed = feed_of(run, n=n)
+    feed = feed_of(run, n=n, skills=RunSkills.load(run.folder))
     query, queries = run.tables.spec.query_id.name, run.tables.queries
     for user in users:
         row = queries.filter(pc.equal(queries[query].cast("string"), user))
@@ -54,6 +71,8 @@ def recommend(run: Any, users: list[str], tag: str, n: int) -> None:
             name: tf.reshape(tf.constant(values, feed.inputs[name].dtype), [1, len(values)])
             for name, values in zip(feed.names, lists, strict=True)
         }
+        if CV in feed.inputs:
+            raw[CV] = tf.constant([row[CV][0].as_py() or "" if row.num_rows else ""])
         found = feed.feed({**raw, TAG: tf.constant([tag]), N: tf.constant(n)})
         note = "" if row.num_rows else "  (unknown user: no history)"
         console.print(f"[bold]{user}[/] on [bold]{tag}[/]{note}")

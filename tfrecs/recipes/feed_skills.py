@@ -1,15 +1,76 @@
-"""Skills of the users of a data set: those they give, and those in their CVs."""
+"""Skills of the users of a data set: those they give, and those in their CVs.
 
-from dataclasses import replace
+Extractor and fixed set belong to one training: `train_skills` makes both anew from the list and
+the CVs of that day, and they are kept in the folder of the run, so that its exports hold a copy of
+their own and an older version goes on answering by the set that it was trained with.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 import pyarrow as pa
 
+from tfrecs import checks
 from tfrecs.datasets import Tables
-from tfrecs.features.skill_extractor import SkillExtractor
+from tfrecs.features.skill_extractor import SkillExtractor, TaggerOptions
 from tfrecs.features.skills import Skills
 from tfrecs.spec import FeatureSpec, MultiCategorical
 
 CV, SKILLS = "cv", "skills"
+_EXTRACTOR, _SET = "extractor", "skills.json"
+
+
+@dataclass(frozen=True)
+class RunSkills:
+    """What finds the skills in a CV, and the fixed set of one training.
+
+    Args:
+        extractor: Reads CVs.
+        skills: The set.
+    """
+
+    extractor: SkillExtractor
+    skills: Skills
+
+    def save(self, run: str | Path) -> None:
+        """Writes both into the folder of a run."""
+        folder = Path(run) / SKILLS
+        folder.mkdir(parents=True, exist_ok=True)
+        self.extractor.save(folder / _EXTRACTOR)
+        self.skills.save(folder / _SET)
+
+    @classmethod
+    def load(cls, run: str | Path) -> "RunSkills | None":
+        """Reads what `save` wrote; `None` where a run was trained without a list of skills."""
+        folder = Path(run) / SKILLS
+        if not folder.is_dir():
+            return None
+        return cls(SkillExtractor.load(folder / _EXTRACTOR), Skills.load(folder / _SET))
+
+
+def train_skills(
+    tables: Tables, listed: Iterable[str], options: TaggerOptions | None = None
+) -> tuple[Tables, RunSkills]:
+    """Trains an extractor on the CVs, and gives users the skills that it finds.
+
+    Args:
+        tables: Users with the text "cv".
+        listed: Skills to learn from, in any spelling.
+        options: Size and training of the extractor.
+
+    Raises:
+        ValueError: If users have no "cv", or none of the skills is in any.
+    """
+    if CV not in tables.queries.column_names:
+        remedy = "Skills are read out of CVs: add the column, or leave the list of skills out."
+        raise ValueError(
+            checks.expected("users", f"with {CV!r}", tables.queries.column_names, remedy)
+        )
+    texts = [cv for cv in tables.queries[CV].to_pylist() if cv]
+    extractor = SkillExtractor.train(texts, listed, options)
+    tables, skills = with_skills(tables, extractor)
+    return tables, RunSkills(extractor, skills)
 
 
 def with_skills(

@@ -1,11 +1,13 @@
 import json
 import re
+import runpy
 import signal
 import subprocess
 import sys
 import time
 from contextlib import suppress
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -61,7 +63,7 @@ def test_help_lists_every_command(capsys):
     code, out, _ = run(["--help"], capsys)
     assert code == 0
     for command in (
-        *("quickstart", "train", "tune", "evaluate", "recommend", "export", "serve"),
+        *("quickstart", "train", "tune", "evaluate", "report", "recommend", "export", "serve"),
         *("datasets", "models", "pipeline", "component"),
     ):
         assert command in out
@@ -100,6 +102,27 @@ def test_evaluate_ranks_the_model_with_the_baselines_and_writes_a_report(trained
     for name in ("random", "popularity", "item-kNN", "two_tower", "ndcg@10"):
         assert name in out
     assert (trained / "report.html").stat().st_size > 10_000
+
+
+def test_the_report_shows_the_items_and_tensorboard_gets_curves_and_vectors(trained, capsys):
+    code, out, _ = run(["report", trained], capsys)
+    assert code == 0
+    assert "Report:" in out
+    page = (trained / "report.html").read_text(encoding="utf-8")
+    assert "What was learned of items" in page
+    assert "recall@24 of the index" in page
+    logs = trained / "tensorboard"
+    assert len(list((logs / "1").glob("events.out.tfevents.*"))) == 1
+    assert (logs / "items.tsv").read_text().splitlines()[:2] == ["sku\ttitle", "s0\tThing 0"]
+    assert np.loadtxt(logs / "vectors.tsv").shape == (24, 16)
+    assert [path.name for path in trained.parent.iterdir() if path.name.startswith(".")] == []
+
+
+def test_tensorboard_can_be_left_out(own_tables, capsys):
+    arguments = ["train", "--events", own_tables / "events.parquet", "--epochs", 1]
+    arguments += ["--no-tensorboard", "--output", own_tables / "r3"]
+    assert run(arguments, capsys)[0] == 0
+    assert not (own_tables / "r3" / "tensorboard").exists()
 
 
 def test_a_savedmodel_of_any_origin_is_proved(tmp_path, capsys):
@@ -222,6 +245,11 @@ def test_a_model_of_ratings_needs_their_column(own_tables, capsys, tmp_path):
     code, _, err = run([*arguments, "--model", "matrix_factorization"], capsys)
     assert code == 1
     assert "--label-column" in err
+
+
+def test_a_process_of_the_command_does_not_run_the_command_again():
+    script = Path(__file__).parent.parent / "bin" / "tfrecs"
+    assert "main" in runpy.run_path(str(script), run_name="__mp_main__")
 
 
 def test_a_usage_error_exits_with_2(capsys):

@@ -1,6 +1,7 @@
 """What the command line prints: the steps of the main job with progress, tables and answers."""
 
 import time
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -15,18 +16,12 @@ from rich.table import Table
 from tfrecs import quickstart as job
 from tfrecs.baselines import interaction_matrix
 from tfrecs.datasets import Tables
-from tfrecs.evaluation import (
-    ModelRecommender,
-    Results,
-    Split,
-    find_examples,
-    summarize,
-    write_report,
-)
+from tfrecs.evaluation import ModelRecommender, Results, Split
 from tfrecs.evaluation.index_page import write_index_page
 from tfrecs.files import check_replaceable, check_writable
 from tfrecs.models import Retriever
 from tfrecs.recipes import TrainingOptions, recipe
+from tfrecs.report import Curves, tensorboard_logs, write_page
 from tfrecs.run import Run
 from tfrecs.run import train as train_run
 
@@ -81,28 +76,39 @@ def split(console: Console, tables: Tables, protocol: str, options: TrainingOpti
 
 
 def train(
-    console: Console, tables: Tables, protocol: str, options: TrainingOptions, folder: Path
+    console: Console,
+    tables: Tables,
+    protocol: str,
+    options: TrainingOptions,
+    folder: Path,
+    logs: bool = True,
 ) -> Run:
     """Splits and trains with a progress bar."""
     check_replaceable("--output", folder, "run.json")
-    return train_on(console, tables, split(console, tables, protocol, options), options, folder)
+    events = split(console, tables, protocol, options)
+    return train_on(console, tables, events, options, folder, logs)
 
 
 def train_on(
-    console: Console, tables: Tables, events: Split, options: TrainingOptions, folder: Path
+    console: Console,
+    tables: Tables,
+    events: Split,
+    options: TrainingOptions,
+    folder: Path,
+    logs: bool = True,
 ) -> Run:
-    """Trains with a progress bar."""
+    """Trains with a progress bar and, unless told otherwise, with TensorBoard's logs."""
     bars: list[TrainingProgress] = []
+    with ExitStack() as stack:
+        place = stack.enter_context(tensorboard_logs(folder)) if logs else None
 
-    def progress(steps: int) -> list[keras.callbacks.Callback]:
-        bars.append(TrainingProgress(console, steps))
-        return bars[-1:]
+        def callbacks(steps: int) -> list[keras.callbacks.Callback]:
+            bars.append(TrainingProgress(console, steps))
+            stack.callback(bars[-1].bar.stop)
+            written = [] if place is None else [Curves(place / str(len(bars)))]
+            return [bars[-1], *written]
 
-    try:
-        run = train_run(tables, events, folder, options, progress)
-    finally:
-        for bar in bars:
-            bar.bar.stop()
+        run = train_run(tables, events, folder, options, callbacks)
     count = events.train.num_rows * options.epochs
     console.print(f"  {options.model} trained in {run.seconds:.1f} s ({count:,} examples)")
     return run
@@ -126,14 +132,31 @@ def results_table(console: Console, results: Results) -> None:
         console.print(f"  {line}", highlight=False)
 
 
+def judge(console: Console, run: Run) -> Results:
+    """Judges a run."""
+    with console.status("  judging the model and the baselines"):
+        return run.judge()
+
+
 def evaluate(console: Console, run: Run) -> None:
     """Evaluates a run, prints the leaderboard and writes the report."""
-    results = run.judge()
+    results = judge(console, run)
     results_table(console, results)
     for found in results.groups.values():
         console.print(f"\n{found}", highlight=False, markup=False)
-    path = report(run, results)
+    path = write_page(run, results)
     console.print(f"Report: [bold]{path}[/]")
+
+
+def report(console: Console, run: Run) -> None:
+    """Judges a run, measures its index, and writes the report."""
+    results = judge(console, run)
+    indexed = None
+    if isinstance(run.model, Retriever):
+        indexed = index(console, run, small=True, curve=True)
+    with console.status("  writing the page"):
+        page = write_page(run, results, indexed)
+    console.print(f"Report: [bold]{page}[/]")
 
 
 def known_items(run: Run, users: pa.ChunkedArray) -> Any:
@@ -197,7 +220,8 @@ def export(
         console.print(f"  recall against latency: [bold]{page}[/]")
     elif index_page is not None:
         console.print(f"  {index_page} is not written: there is no ScaNN to choose for")
-    exported = job.export_run(run, indexed, directory, name)
+    with console.status("  writing, and asking what was written"):
+        exported = job.export_run(run, indexed, directory, name)
     for variant, path in exported.paths.items():
         console.print(f"  {variant:>5}: [bold]{path}[/]")
     return exported
@@ -226,25 +250,27 @@ def quickstart(
     options: TrainingOptions,
     folder: Path,
     saved_models: Path,
+    logs: bool = True,
 ) -> None:
     """Runs the whole job from read tables on; see `tfrecs quickstart`."""
     check_writable("--saved-models", saved_models)
     summary(console, tables)
     step(console, 2, "Training")
-    run = train(console, tables, protocol, options, folder)
+    run = train(console, tables, protocol, options, folder, logs)
     step(console, 3, "Leaderboard: all items ranked for every test user, known ones left out")
-    results = run.judge()
+    results = judge(console, run)
     results_table(console, results)
     step(console, 4, "Index")
     indexed = index(console, run, small=True, curve=True)
     step(console, 5, "SavedModel")
-    exported = job.export_run(run, indexed, saved_models, "quickstart", results)
+    with console.status("  writing, and asking what was written"):
+        exported = job.export_run(run, indexed, saved_models, "quickstart", results)
     for variant, path in exported.paths.items():
         console.print(f"  {variant:>5}: [bold]{path}[/]")
     step(console, 6, "An answer, from a process without tfrecs and without TensorFlow's Python")
     answer(console, run, exported)
     step(console, 7, "Report")
-    console.print(f"  [bold]{report(run, results, indexed, exported).resolve()}[/]")
+    console.print(f"  [bold]{write_page(run, results, indexed, exported).resolve()}[/]")
 
 
 def answer(console: Console, run: Run, exported: Any) -> None:
@@ -270,24 +296,3 @@ def answer(console: Console, run: Run, exported: Any) -> None:
     for identity, text, score in zip(said[item][0], texts, said["score"][0], strict=True):
         table.add_row(f"  {score:6.3f}", str(identity), text)
     console.print(table)
-
-
-def report(run: Run, results: Results, indexed: Any = None, exported: Any = None) -> Path:
-    """Writes `report.html` into the run's folder and returns its path."""
-    tables, split = run.tables, run.split
-    recommender = ModelRecommender(run.model, run.transform, tables.candidates)
-    return write_report(
-        run.folder / "report.html",
-        title=f"{run.options.model} on {run.dataset}",
-        summary=summarize(tables, split),
-        results=results,
-        history=run.history,
-        examples=find_examples(recommender, split, tables),
-        index=None
-        if indexed is None
-        else {"kind": indexed.kind, f"recall@{indexed.k}": round(indexed.recall, 4)},
-        recall_curve=() if indexed is None else indexed.curve,
-        export=None
-        if exported is None
-        else {variant: str(path) for variant, path in exported.paths.items()},
-    )

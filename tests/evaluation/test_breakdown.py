@@ -1,3 +1,5 @@
+import dataclasses
+
 import pyarrow as pa
 import pytest
 
@@ -40,6 +42,21 @@ def test_a_group_without_test_events_is_empty(small, split):
     hand = small.fixed({10: [1, 3], 20: [2, 0], 30: [1, 3]})
     rows = breakdown({"hand": hand}, split, small, k=2)["users"].rows
     assert rows[1] == ["hand", "0.387", "0.500", "", "", ""]
+
+
+def test_columns_of_users_with_a_few_values_are_slices(small, split):
+    hand = small.fixed({10: [1, 3], 20: [2, 0], 30: [1, 3]})
+    queries = small.queries
+    names = pa.array([f"u{user}" for user in queries["user"].to_pylist()])
+    devices = pa.array(["tv" if user == 10 else None for user in queries["user"].to_pylist()])
+    tables = dataclasses.replace(
+        small, queries=queries.append_column("device", devices).append_column("same", names)
+    )
+    found = breakdown({"hand": hand}, split, tables, k=2)
+    assert list(found)[:3] == ["users", "items", "device"]
+    assert found["device"].columns == ["ndcg@2, users of device", "none", "tv"]
+    # of 20 and 30 the mean of 1 / log2(3) over 1 + 1 / log2(3), and of 1
+    assert found["device"].rows[0] == ["test users", "2", "1"]
 
 
 def test_full_ranking_tells_the_groups_of_its_first_cut_off(small, split):

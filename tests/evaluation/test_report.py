@@ -7,8 +7,10 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from tests.serving.browser import Browser
 from tfrecs.evaluation import (
     Example,
+    ItemMap,
     Summary,
     describe_environment,
     find_examples,
@@ -44,6 +46,7 @@ def arguments(small, split):
         "history": {"loss": [3.0, 2.0], "val_loss": [3.1, 2.9], "auc": [0.5, 0.75]},
         "examples": find_examples(small.fixed(LISTS), split, small, k=2),
         "index": {"kind": "ScaNN", "recall@100": 0.987},
+        "item_map": ItemMap(np.array([[0.0, 1.0], [1.0, 0.0]]), 0.16, EVIL, [EVIL, ""]),
         "recall_curve": [Point("exact", 1.0, 3.0), Point(EVIL, 0.98, 0.2)],
         "export": {"stock": f"models/{EVIL}", "sizes": {"variables": 12}},
         "environment": {"machine": EVIL},
@@ -80,9 +83,18 @@ def test_the_page_holds_all_it_was_given(arguments, tmp_path):
     path = write_report(tmp_path / "report.html", **arguments)
     page = path.read_text()
     tags = read_tags(page)
-    # leaderboard, popularity, training, users, items, recall
-    assert tags.count("svg") == 6
-    told = ("ndcg@1", "0.987", "training events", "val", "&lt;four&gt;", "All metrics", "items of")
+    # leaderboard, popularity, training, items by vectors, users, items, recall
+    assert tags.count("svg") == 7
+    told = (
+        "ndcg@1",
+        "0.987",
+        "training events",
+        "val",
+        "&lt;four&gt;",
+        "All metrics",
+        "items of",
+        "16%",
+    )
     for text in told:
         assert text in page, text
     for plot in re.findall(r"<svg.*?</svg>", page, re.DOTALL):
@@ -101,6 +113,19 @@ def test_the_page_needs_no_network(arguments, tmp_path):
     page = write_report(tmp_path / "report.html", **arguments).read_text()
     assert not re.search(r"<(link|script|img|iframe)|@import|(src|href)=\"(?!#)", page)
     assert "default-src 'none'" in page
+
+
+@pytest.mark.parametrize("width", [390, 1280])
+def test_nothing_is_wider_than_a_phone_or_a_desk(arguments, tmp_path, width):
+    page = write_report(tmp_path / "report.html", **arguments)
+    with Browser(tmp_path) as browser:
+        size = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 500}
+        browser.call("Emulation.setDeviceMetricsOverride", **size)
+        browser.open(page.as_uri())
+        browser.wait_for("document.querySelectorAll('section').length >= 7")
+        assert browser.value("document.documentElement.scrollWidth") <= width
+        boxes = "[...document.querySelectorAll('svg')].map(s => s.getBoundingClientRect().width)"
+        assert min(browser.value(boxes)) > 200
 
 
 def test_ids_of_plots_do_not_meet(arguments, tmp_path):

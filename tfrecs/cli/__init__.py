@@ -24,6 +24,9 @@ app = typer.Typer(
 STOPPED = 130  # the shell's code for Ctrl-C
 
 Model = Annotated[str, typer.Option(help="See `tfrecs models`", rich_help_panel="Training")]
+Logs = Annotated[
+    bool, typer.Option("--tensorboard/--no-tensorboard", help="Keep TensorBoard's logs in the run")
+]
 RunFolder = Annotated[Path, typer.Argument(help="A folder written by `tfrecs train`")]
 
 
@@ -36,6 +39,7 @@ def quickstart(
     saved_models: Annotated[
         Path, typer.Option(help="Folder that TF Serving reads; a version is added")
     ] = Path("saved_models"),
+    tensorboard: Logs = True,
 ) -> None:
     """Tables -> two-tower model -> leaderboard -> index -> SavedModel -> an answer -> report."""
     from tfrecs import show
@@ -43,7 +47,7 @@ def quickstart(
     show.step(console, 1, "Data")
     tables = data.read()
     options = training.options("two_tower")
-    show.quickstart(console, tables, data.protocol, options, output, saved_models)
+    show.quickstart(console, tables, data.protocol, options, output, saved_models, tensorboard)
 
 
 @app.command()
@@ -63,6 +67,7 @@ def train(
         int, typer.Option(help="Tags of fewer events share the global ranker")
     ] = 50,
     processes: Annotated[int, typer.Option(help="Of --per-tag: trainings at the same time")] = 1,
+    tensorboard: Logs = True,
     skills: Annotated[
         Path | None, typer.Option(help="Of iki: one skill a line, to be found in users' CVs")
     ] = None,
@@ -85,7 +90,7 @@ def train(
     found = None
     if skills is not None:
         tables, found = feed.train_skills(tables, skills)
-    run = show.train(console, tables, data.protocol, options, output)
+    run = show.train(console, tables, data.protocol, options, output, tensorboard)
     if per_tag:
         run = feed.train_tags(run, min_interactions, processes)
     if found is not None:
@@ -106,6 +111,15 @@ def evaluate(run: RunFolder = Path("runs/last")) -> None:
 
     loaded = Run.load(run)
     show.evaluate(console, loaded)
+
+
+@app.command()
+def report(run: RunFolder = Path("runs/last")) -> None:
+    """Judge a run, measure recall against latency of its index, and write its page anew."""
+    from tfrecs import show
+    from tfrecs.run import Run
+
+    show.report(console, Run.load(run))
 
 
 @app.command()

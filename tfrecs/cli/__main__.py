@@ -2,4 +2,5 @@
 
 from tfrecs.cli import main
 
-main()
+if __name__ == "__main__":  # not in the processes that a pipeline starts
+    main()

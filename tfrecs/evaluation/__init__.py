@@ -26,6 +26,8 @@ from tfrecs.evaluation.sessions import recall_and_mrr as recall_and_mrr
 from tfrecs.evaluation.splits import Split as Split
 from tfrecs.evaluation.strong import strong_generalisation as strong_generalisation
 from tfrecs.evaluation.summary import Example as Example
+from tfrecs.evaluation.summary import ItemMap as ItemMap
 from tfrecs.evaluation.summary import Summary as Summary
 from tfrecs.evaluation.summary import find_examples as find_examples
+from tfrecs.evaluation.summary import map_items as map_items
 from tfrecs.evaluation.summary import summarize as summarize

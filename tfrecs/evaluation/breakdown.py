@@ -4,6 +4,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 import scipy.sparse as sp
 
 from tfrecs import checks
@@ -13,6 +15,7 @@ from tfrecs.evaluation.truth import Truth, find_truth
 from tfrecs.metrics.ranking import find_hits, per_user
 
 EDGES = (0, 1, 5, 20, 100)
+MOST_VALUES = 8
 
 
 def breakdown(
@@ -28,6 +31,7 @@ def breakdown(
 
     - "users": `ndcg@k`, the mean over the users of a group; by what they have in training, or
       brought with them. The group "0" are new users.
+    - each column of users with a few values, under its name: `ndcg@k` by value.
     - "items": `recall@k = hits / test events` of the items of a group, all users together; by
       their training events. The group "0" are new items.
 
@@ -42,7 +46,8 @@ def breakdown(
         batch_size: Users in one call of `recommend`. Defaults to 4096.
 
     Returns:
-        A table of "users" and one of "items": a row each recommender, and the sizes of groups.
+        A table of "users", one of "items" and one of each such column: a row each recommender, and
+        the sizes of groups.
 
     Raises:
         ValueError: If `edges` do not rise from 0, or `k` is out of range.
@@ -97,7 +102,25 @@ def group_tables(
             _row(name, _shares(np.bincount(hits, minlength=len(edges)), of_items))
         )
     metric = {"users": f"ndcg@{k}, users of", "items": f"recall@{k}, items of"}
-    return {what: Table([metric[what], *_names(edges)], rows) for what, rows in tables.items()}
+    by_count = {w: Table([metric[w], *_names(edges)], rows) for w, rows in tables.items()}
+    of_user = {name: gains for name, (gains, _) in found.items()}
+    return by_count | _by_column(truth.queries, of_user, k)
+
+
+def _by_column(queries: pa.Table, gains: Mapping[str, np.ndarray], k: int) -> dict[str, Table]:
+    """Returns a table for each column of text that has from 2 to `MOST_VALUES` values."""
+    tables = {}
+    for field in queries.schema:
+        if not pa.types.is_string(field.type):
+            continue
+        values = pc.fill_null(queries[field.name], "none").to_numpy()
+        names, rows, sizes = np.unique(values, return_inverse=True, return_counts=True)
+        if not 1 < len(names) <= MOST_VALUES:
+            continue
+        lines = [_row("test users", sizes)]
+        lines += [_row(n, _shares(np.bincount(rows, own), sizes)) for n, own in gains.items()]
+        tables[field.name] = Table([f"ndcg@{k}, users of {field.name}", *map(str, names)], lines)
+    return tables
 
 
 def _groups(counts: np.ndarray, edges: Sequence[int]) -> np.ndarray:

@@ -10,11 +10,12 @@ from typing import Any
 import numpy as np
 
 from tfrecs.evaluation.results import LOWER_IS_BETTER, Results
+from tfrecs.evaluation.summary import ItemMap
 from tfrecs.retrieval import Point
 
 _INK = "#010203"  # stands for the page's text colour
 _COLORS = {"model": "#3b7ddd", "baseline": "#8d99a8", "ceiling": "#d39b2a"}
-_LINES = ("#3b7ddd", "#d1495b", "#2a9d8f", "#8d6cab", "#d39b2a", "#5f7a8c")
+_LINES = ("#3b7ddd", "#d1495b", "#2a9d8f", "#8d6cab", "#d39b2a", "#d774b0")
 _SETTINGS = {
     "svg.fonttype": "none",  # text stays text
     "text.parse_math": False,  # a name may hold a dollar
@@ -200,6 +201,25 @@ def recall(curve: Sequence[Point]) -> str:
         axes.set_xlabel("ms for one query")
         axes.set_ylabel("recall against exact search")
         axes.legend(fontsize=9, loc="lower right")
+        return save()
+
+
+def item_map(found: ItemMap) -> str:
+    """Draws items by their vectors in two dimensions, coloured by group."""
+    with _figure("items-map", height=3.8) as (figure, save):
+        axes = figure.subplots()
+        groups = np.array(found.groups)
+        for color, group in zip(
+            ("#8d99a8", *_LINES * len(groups)), ["", *sorted(set(groups) - {""})], strict=False
+        ):
+            points = found.points[groups == group].T
+            label = _cut(group) if group else None
+            axes.plot(*points, "o", color=color, markersize=2.5, alpha=0.7, label=label)
+        axes.set_xticks([])
+        axes.set_yticks([])
+        axes.margins(0.02)
+        if found.column:
+            figure.legend(loc="outside lower center", ncols=3, fontsize=9, markerscale=2)
         return save()
 
 

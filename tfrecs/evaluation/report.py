@@ -11,7 +11,7 @@ from typing import Any
 from tfrecs.evaluation import plots
 from tfrecs.evaluation.bootstrap import Estimate
 from tfrecs.evaluation.results import LOWER_IS_BETTER, Results
-from tfrecs.evaluation.summary import Example, Summary
+from tfrecs.evaluation.summary import Example, ItemMap, Summary
 from tfrecs.files import written_aside
 from tfrecs.retrieval import Point
 
@@ -28,6 +28,7 @@ def write_report(
     examples: Sequence[Example] = (),
     index: Mapping[str, Any] | None = None,
     recall_curve: Sequence[Point] = (),
+    item_map: ItemMap | None = None,
     environment: Mapping[str, Any] | None = None,
     export: Mapping[str, Any] | None = None,
 ) -> Path:
@@ -44,6 +45,7 @@ def write_report(
         examples: Users with recommendations, from `find_examples`. Defaults to none.
         index: Facts of the index, by name; `None` for none.
         recall_curve: Of `retrieval.recall_curve`. Defaults to none.
+        item_map: The items in two dimensions, from `map_items`; `None` for none.
         environment: Facts of how it was made; `None` for `describe_environment()`.
         export: Facts of the exported model, by name; `None` for none.
 
@@ -76,7 +78,8 @@ def write_report(
         examples=examples,
         facts={name: _texts(values) for name, values in facts.items() if values},
         environment=_texts(describe_environment() if environment is None else environment),
-        plots=_plots(results, summary, history, recall_curve),
+        item_map=item_map,
+        plots=_plots(results, summary, history, recall_curve, item_map),
     )
     path = Path(path)
     with written_aside(path) as aside:
@@ -101,6 +104,7 @@ def _plots(
     summary: Summary,
     history: Mapping[str, Sequence[float]] | None,
     recall_curve: Sequence[Point],
+    item_map: ItemMap | None,
 ) -> dict[str, Any]:
     """Draws the plots by name, marked as safe; empty where there is nothing to draw."""
     from markupsafe import Markup
@@ -112,6 +116,7 @@ def _plots(
         "popularity": plots.popularity(results) if "test" in results.exposure else "",
         "calibration": plots.calibration(results.calibration) if results.calibration else "",
         "training": plots.training(history) if history else "",
+        "item_map": plots.item_map(item_map) if item_map else "",
         "recall": plots.recall(recall_curve) if recall_curve else "",
     }
     return {name: Markup(svg) for name, svg in drawn.items()}

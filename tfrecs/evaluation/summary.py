@@ -1,5 +1,6 @@
 """What a report says about data and users: counts, and a few users with their recommendations."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -14,6 +15,7 @@ from tfrecs.evaluation.truth import (
     pair_positions,
     query_positions,
 )
+from tfrecs.spec import Categorical
 
 
 @dataclass(frozen=True)
@@ -48,6 +50,23 @@ class Example:
     history: Sequence[str]
     taken: Sequence[str]
     recommended: Sequence[tuple[str, float, bool]]
+
+
+@dataclass(frozen=True)
+class ItemMap:
+    """Items in two dimensions.
+
+    Args:
+        points: `(N, 2)` float, by principal components.
+        share: Of the variance of the vectors, what the two dimensions hold.
+        column: What `groups` are values of; "" where nothing groups the items.
+        groups: The group of each point, "" for none.
+    """
+
+    points: np.ndarray
+    share: float
+    column: str
+    groups: Sequence[str]
 
 
 def summarize(tables: Any, split: Split) -> Summary:
@@ -129,6 +148,42 @@ def find_examples(
             )
         )
     return examples
+
+
+def map_items(
+    vectors: np.ndarray, tables: Any, *, max_points: int = 1000, max_groups: int = 6, seed: int = 0
+) -> ItemMap:
+    """Draws items of a catalogue and maps their vectors to two dimensions.
+
+    Args:
+        vectors: `(C, D)` float, in the order of `tables.candidates`.
+        tables: Has `candidates` and `spec`.
+        max_points: Items to draw. Defaults to 1,000.
+        max_groups: Values of the first category of items that are groups, the most frequent ones.
+            Defaults to 6.
+        seed: Of the draw. Defaults to 0.
+
+    Raises:
+        ValueError: If there is not a vector for each candidate.
+    """
+    if len(vectors) != tables.candidates.num_rows:
+        expectation = f"a row for each of {tables.candidates.num_rows} candidates"
+        raise ValueError(checks.expected("vectors", expectation, vectors.shape))
+    rows = np.sort(np.random.default_rng(seed).permutation(len(vectors))[:max_points])
+    drawn = np.asarray(vectors, "float64")[rows]
+    left, sizes, _ = np.linalg.svd(drawn - drawn.mean(axis=0), full_matrices=False)
+    total = float((sizes**2).sum())
+    points = np.zeros((len(rows), 2))
+    points[:, : len(sizes)] = (left * sizes)[:, :2]
+    share = float((sizes[:2] ** 2).sum()) / total if total else 1.0
+    kinds = [f for f in tables.spec.by_role("candidate") if isinstance(f, Categorical)]
+    column = next((f.name for f in kinds if not f.is_id), "")
+    if not column:
+        return ItemMap(points, share, "", [""] * len(rows))
+    values = tables.candidates[column].take(rows).to_pylist()
+    names = [name for name, _ in Counter(v for v in values if v is not None).most_common()]
+    shown = set(names[:max_groups])
+    return ItemMap(points, share, column, [str(v) if v in shown else "" for v in values])
 
 
 def _titles(tables: Any, display: str) -> list[str]:

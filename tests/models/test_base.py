@@ -85,3 +85,22 @@ def test_an_abstract_method_says_so(base, methods):
     if base is Retriever:
         with pytest.raises(NotImplementedError):
             base().score(None, None)
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "rmsprop"])
+def test_the_slots_are_there_before_the_step_is_traced(optimizer):
+    model = TwoTower(SPEC, 2)
+    model.compile(optimizer, "mean_squared_error")
+    model.make_train_function()
+    assert model.optimizer.built
+    tables = sum(
+        v.shape == table.shape for v in model.optimizer.variables for table in model.weights
+    )
+    assert tables >= len(model.trainable_variables)
+
+
+def test_a_model_whose_weights_a_call_makes_waits_for_it():
+    model = Recorded(SPEC)
+    model.compile("adam", "mean_squared_error")
+    model.make_train_function()
+    assert not model.optimizer.built

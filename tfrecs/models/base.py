@@ -72,6 +72,13 @@ class RecModel(keras.Model):
         for number, state in enumerate(self._seed_states()):
             state.assign(store[f"seed_{number}"])
 
+    def make_train_function(self, force: bool = False) -> None:
+        """Builds the optimizer before a step is traced: a graph keeps its slots' first values."""
+        complete = all(layer.built for layer in self._flatten_layers(include_self=False))
+        if complete and self.optimizer is not None and not self.optimizer.built:
+            self.optimizer.build(self.trainable_variables)
+        super().make_train_function(force)
+
     def _seed_states(self) -> list[Any]:
         states = (
             v for v in self.non_trainable_variables if v.path.endswith("seed_generator_state")

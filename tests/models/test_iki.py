@@ -84,8 +84,30 @@ def test_in_training_a_row_s_own_item_is_out_of_its_histories():
     model = known()
     with_it = batch([2], [[2, 3]], [[4]], [[2]])
     without = batch([2], [[3, 0]], [[4]], [[0]])
+    model.mlp.dense[0].kernel.assign([[0], [1], [1], [0], [0]])  # preference and user embedding
     np.testing.assert_allclose(model(with_it, training=True), model(without), rtol=1e-6)
     assert abs(float(model(with_it)[0] - model(without)[0])) > 1e-4
+
+
+def test_in_training_a_row_s_user_is_out_of_its_item_s_embedding():
+    model = known(without=("profile", "rated", "viewed", "user_svd", "content"))
+    model.item_svd.assign(10 * model.item_svd)
+    rows = batch([2], [[2, 3]], [[4]], [[2]])
+    # p = 0.5 (0.1 + 0.2 - 0.3 + 0.1 * 0.1); r / s = 0.5 (1 + 0.1), liked and viewed
+    expected = 0.1 - 0.55 * 0.005
+    np.testing.assert_allclose(model(rows, training=True), [np.tanh(expected)], rtol=1e-5)
+    np.testing.assert_allclose(model(rows), [np.tanh(0.1)], rtol=1e-5)
+
+
+def test_the_score_starts_as_products_of_embeddings_and_of_preference_and_content():
+    model = IkiRanker(sized(), content_dim=3, embedding_dim=2, hidden=(40, 4), profile_dim=5)
+    first, second = (np.array(layer.kernel) for layer in model.mlp.dense[:2])
+    # profile 5, preference 3, user 2, item 2, content 3; 8 units of embeddings, then 12
+    x = np.arange(15) / 10
+    out = np.maximum(x @ first[:, :20], 0) ** 2 @ second[:20]
+    svd = 16 * (0.8 * 1.0 + 0.9 * 1.1)
+    content = 4 * (0.5 * 1.2 + 0.6 * 1.3 + 0.7 * 1.4)
+    np.testing.assert_allclose(out, [svd, -svd, content, -content], rtol=1e-5)
 
 
 def test_lists_of_candidates_score_as_their_rows_do():

@@ -1,6 +1,6 @@
 """Dense layers on top of each other."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import keras
@@ -22,6 +22,7 @@ class MLP(keras.layers.Layer):
         input_dim: Length of the input.
         hidden: Units of the hidden layers; empty for the linear unit alone.
         activation: Of the hidden layers. Defaults to "relu".
+        first: Of the first of them, where it has another. Defaults to `None`.
         dropout: Share of hidden units left out in training. Defaults to 0.
         head: Whether the linear unit is there. Defaults to `True`.
         seed: Seed of the initial weights and the dropout. Defaults to 0.
@@ -44,6 +45,7 @@ class MLP(keras.layers.Layer):
         hidden: Sequence[int],
         *,
         activation: str = "relu",
+        first: Callable[[Tensor], Tensor] | None = None,
         dropout: float = 0.0,
         head: bool = True,
         seed: int = 0,
@@ -59,7 +61,7 @@ class MLP(keras.layers.Layer):
             last = head and number == len(hidden)
             layer = keras.layers.Dense(
                 units,
-                None if last else activation,
+                None if last else first if first and not number else activation,
                 kernel_initializer=keras.initializers.GlorotUniform(seed + number),
                 name=f"dense_{number}",
                 dtype=self.dtype_policy,

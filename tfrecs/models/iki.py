@@ -8,13 +8,21 @@ import numpy as np
 from keras import ops
 
 from tfrecs import checks
-from tfrecs.layers import MLP, ReservedZeros, column, history_vectors
+from tfrecs.layers import (
+    MLP,
+    ReservedZeros,
+    column,
+    history_vectors,
+    squared_relu,
+    start_as_products,
+)
 from tfrecs.models.base import Batch, Ranker, Tensor
 from tfrecs.spec import NUM_RESERVED_IDS, FeatureSpec, MultiCategorical
 
-LIKED, DISLIKED, VIEWED = "liked", "disliked", "viewed"
+HISTORIES = LIKED, DISLIKED, VIEWED = "liked", "disliked", "viewed"
 TAGS = "tags"  # of the candidates: each may have an instance of its own
 INPUTS = ("profile", "rated", "viewed", "user_svd", "item_svd", "content")
+_PRODUCTS = (("user_svd", "item_svd", 2.0), ("preference", "content", 1.0))  # how large at first
 
 
 class IkiRanker(Ranker):
@@ -26,8 +34,13 @@ class IkiRanker(Ranker):
 
     h is minimum, maximum, mean and "is empty" of the content vectors (`layers.history_vectors`).
     q are the items' SVD embeddings; `p_u = sum_i r_ui q_i / s`, the fold-in, of the three
-    histories with r of +1, -1 and the weight of a view. In training a row's own item is taken out
-    of its user's histories. Targets are +1, -1 and 0: train with "mean_squared_error".
+    histories with r of +1, -1 and the weight of a view. Targets are +1, -1 and 0: train with
+    "mean_squared_error".
+
+    In training a row's own item is taken out of its user's histories, and its user out of the
+    item's embedding, `q_i - r_ui p_u / s`: else both would tell the label. The first of the last
+    layers is of `squared_relu`, whose units start as the products `p . q` and `preference . c`
+    (`layers.start_as_products`): straight pieces do not come to a product on this many ratings.
 
     Items enter by two tables, which `set_items` fills: new content needs no other change. A tag may
     have weights of its own (`set_instances`), which `for_tag` scores with.
@@ -39,7 +52,7 @@ class IkiRanker(Ranker):
         embedding_dim: Length of SVD embeddings. Defaults to 32.
         extra_dim: Further dense columns of an item, beside its content. Defaults to 0.
         profile_dim: Length of the profile embedding. Defaults to 32.
-        hidden: Units of the last dense layers. Defaults to 128 and 64.
+        hidden: Units of the last dense layers, the squares first. Defaults to 512 and 64.
         dropout: Share of hidden units left out in training. Defaults to 0.
         without: Inputs to leave out, among `INPUTS`. Defaults to none.
         num_instances: Tags with weights of their own. Defaults to 0.
@@ -77,7 +90,7 @@ class IkiRanker(Ranker):
         *,
         extra_dim: int = 0,
         profile_dim: int = 32,
-        hidden: Sequence[int] = (128, 64),
+        hidden: Sequence[int] = (512, 64),
         dropout: float = 0.0,
         without: Sequence[str] = (),
         num_instances: int = 0,
@@ -110,14 +123,18 @@ class IkiRanker(Ranker):
         if histories:
             width = content_dim * len(histories)
             self.preference = self._dense("preference", width, content_dim, None, seed)
-        lengths = {
+        lengths = {  # of the parts of the last layers' input, in order
             "profile": profile_dim * ("profile" in self.dense),
             "preference": content_dim * bool(histories),
-            "svd": embedding_dim * sum(n in self.used for n in ("user_svd", "item_svd")),
+            **{name: embedding_dim * (name in self.used) for name in ("user_svd", "item_svd")},
             "content": (content_dim + extra_dim) * ("content" in self.used),
         }
         options: dict[str, Any] = {"dropout": dropout, "seed": seed + 10, "name": "mlp"}
-        self.mlp = MLP(sum(lengths.values()), hidden, dtype=self.dtype_policy, **options)
+        options |= {"first": squared_relu, "dtype": self.dtype_policy}
+        self.mlp = MLP(sum(lengths.values()), hidden, **options)
+        starts = dict(zip(lengths, np.cumsum([0, *lengths.values()]).tolist(), strict=False))
+        pairs = [(starts[x], starts[y], min(lengths[x], lengths[y]), s) for x, y, s in _PRODUCTS]
+        start_as_products(self.mlp.dense, pairs)
         num_tags = getattr(spec[TAGS], "size", 0) if TAGS in spec else 0
         self._add_instances(num_instances, num_tags)
 
@@ -191,12 +208,17 @@ class IkiRanker(Ranker):
         """Returns scores `(B,)`, or `(B, C)` for lists of candidates."""
         ids = self._ids(batch, self.item)
         listed = len(ids.shape) == 2
-        x = self._user(batch, None if listed or not training else ids)  # (B, K)
+        own = None if listed or not training else ids
+        x = self._user(batch, own)  # (B, K)
+        user_svd = self._fold_in(batch, own)
+        if "user_svd" in self.used:
+            x.append(user_svd)
         if listed:
             each = ops.ones_like(ids, dtype=self.compute_dtype)[..., None]  # (B, C, 1)
             x = [part[:, None] * each for part in x]
         if "item_svd" in self.used:
-            x.append(self._rows(self.item_svd, ids))
+            rows = self._rows(self.item_svd, ids)
+            x.append(rows if own is None else self._without_user(batch, own, user_svd, rows))
         if "content" in self.used:
             x.append(self._rows(self.content, ids))
         return ops.tanh(self.mlp(ops.concatenate(x, axis=-1), training=training))
@@ -212,13 +234,13 @@ class IkiRanker(Ranker):
             return self(batch)
 
     def _user(self, batch: Batch, own: Tensor | None) -> list[Tensor]:
-        """Returns profile, preference and SVD embedding of the users, each `(B, K)`."""
+        """Returns profile and preference of the users, each `(B, K)`."""
         out = []
         if "profile" in self.dense:
             hot = [ops.multi_hot(self._ids(batch, f.name), f.size or 0) for f in self.sets]
             known = [ops.maximum(x[:, NUM_RESERVED_IDS:], 0) for x in hot]  # of no values: -inf
             out.append(self._through("profile", known))
-        ids = {name: self._history(batch, name, own) for name in (LIKED, DISLIKED, VIEWED)}
+        ids = {name: self._history(batch, name, own) for name in HISTORIES}
         h = {}
         if "rated" in self.dense:
             vectors = [self._vectors(*ids[name]) for name in (LIKED, DISLIKED)]
@@ -227,11 +249,23 @@ class IkiRanker(Ranker):
             h["viewed"] = self._through("viewed", [self._vectors(*ids[VIEWED])])
         if h:
             out.append(self.preference(ops.concatenate(list(h.values()), axis=1)))
-        if "user_svd" in self.used:
-            sums = [self._sum(*ids[name]) for name in (LIKED, DISLIKED, VIEWED)]
-            weights = ops.cast(self.fold_weights, self.compute_dtype)
-            out.append(sum(x * weights[place] for place, x in enumerate(sums)))
         return out
+
+    def _fold_in(self, batch: Batch, own: Tensor | None) -> Tensor:
+        """Returns the users' SVD embeddings `(B, K)`."""
+        sums = [self._sum(*self._history(batch, name, own)) for name in HISTORIES]
+        weights = ops.cast(self.fold_weights, self.compute_dtype)
+        return sum(x * weights[place] for place, x in enumerate(sums))
+
+    def _without_user(self, batch: Batch, own: Tensor, user: Tensor, rows: Tensor) -> Tensor:
+        """Returns items' embeddings without what their row's user adds: `q - r p / s`."""
+        met = []
+        for name in HISTORIES:
+            ids, mask = self._history(batch, name, None)
+            same = ops.logical_and(mask, ids == own[:, None])
+            met.append(ops.sum(ops.cast(same, self.compute_dtype), axis=1))
+        weights = ops.stack(met, axis=1) @ ops.cast(self.fold_weights, self.compute_dtype)  # r / s
+        return rows - weights * (user + weights * rows)  # `user` lacks the item, p has it
 
     def _through(self, name: str, parts: list[Tensor]) -> Tensor:
         return self.dense[name](ops.cast(ops.concatenate(parts, axis=1), self.compute_dtype))

@@ -184,7 +184,7 @@ def memory(arguments: Any) -> list[dict[str, Any]]:
 
 
 def stream(arguments: Any) -> list[dict[str, Any]]:
-    """Examples a second of DeepFM fed from Parquet rows of Criteo's format, and from arrays."""
+    """Examples a second of a pass over Parquet rows of Criteo's format, and over arrays."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -194,7 +194,8 @@ def stream(arguments: Any) -> list[dict[str, Any]]:
     from tfrecs.models import DeepFM
     from tfrecs.optimizers import LazyAdam
 
-    batch, steps = 4096, 64
+    batch = 4096
+    steps = arguments.stream_rows // batch
     with tempfile.TemporaryDirectory() as folder:
         path = Path(arguments.stream_file or Path(folder, "criteo.parquet"))
         if not path.exists():
@@ -204,26 +205,18 @@ def stream(arguments: Any) -> list[dict[str, Any]]:
             transform.adapt(pa.Table.from_batches(opened.iter_batches(row_groups=[0, 1, 2, 3])))
             held = transform.encode(opened.read_row_group(0).slice(0, 32 * batch))
 
-        def compiled() -> Any:
-            model = DeepFM(transform.spec, 16)
-            model.compile(LazyAdam(1e-3), LogLoss(), steps_per_execution=16)
-            return model
-
-        one, other = compiled(), compiled()
-        rows_of = from_parquet(path, batch, spec=criteo_spec(), drop_remainder=True)
-        encoded = rows_of.map(lambda raw: (transform(raw), raw["label"]), num_parallel_calls=2)
-        streamed = iter(encoded.repeat().prefetch(8))
+        raw = from_parquet(path, batch, spec=criteo_spec(), drop_remainder=True)
+        encoded = raw.map(lambda rows: (transform(rows), rows["label"]), num_parallel_calls=2)
         arrays = from_arrays(held, batch, label="label", drop_remainder=True).repeat()
-        options = {"steps_per_epoch": steps, "shuffle": False, "verbose": 0}
-        start = time.perf_counter()
-        seconds = alternate(
-            {
-                "from arrays": lambda: one.fit(arrays, **options),
-                "from Parquet": lambda: other.fit(streamed, **options),
-            },
-            rounds=arguments.rounds,
-        )
-        print(f"stream: {time.perf_counter() - start:.0f} s")
+        sources = {"from arrays": arrays.take(steps), "from Parquet": encoded.prefetch(8)}
+        seconds = {}
+        for name, source in sources.items():
+            model = DeepFM(transform.spec, 16)
+            model.compile(LazyAdam(1e-3), LogLoss(), steps_per_execution=20)
+            model.fit(source.take(20), shuffle=False, verbose=0)
+            start = time.perf_counter()
+            model.fit(source, shuffle=False, verbose=0)
+            seconds[name] = time.perf_counter() - start
     rates = {name: steps * batch / value for name, value in seconds.items()}
     protocol = f"fit, batch {batch}, {arguments.stream_rows:,} rows of Criteo's format"
     name = "tfrecs DeepFM, LazyAdam, 13 counts binned"

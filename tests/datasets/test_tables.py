@@ -242,5 +242,6 @@ def test_events_may_have_a_user_and_no_item():
 
 def test_a_table_of_items_needs_their_id():
     items = pa.table({"item_id": ["x"]})
-    with pytest.raises(ValueError, match=r"`candidates` must be `None`, .* no candidate id.*Add"):
+    message = r"`candidates` must be `None`, since the spec has no candidate id.*Add"
+    with pytest.raises(ValueError, match=message):
         impressions(candidates=items)

@@ -38,7 +38,7 @@ def test_one_value_fills_the_shape():
     "fields, shape, message",
     [
         ({"dtype": 1, "float_val": [1, 2]}, [3], "'x' holds 2 values for the shape [3]"),
-        ({"dtype": 1, "tensor_content": b"abc"}, [1], "'x' holds 3 bytes"),
+        ({"dtype": 1, "tensor_content": b"abc"}, [1], "'x' holds 3 bytes, no multiple of a value"),
         ({"dtype": 1, "float_val": [1]}, [10**6, 10**6], "'x' declares the shape"),
         ({"dtype": 1, "float_val": [1]}, [-1], "'x' declares the shape [-1]"),
         ({"dtype": 21}, [1], "'x' is of DataType 21, which cannot be fed"),

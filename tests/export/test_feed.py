@@ -1,3 +1,5 @@
+import dataclasses
+
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -17,6 +19,9 @@ from tfrecs.recipes.feed_skills import with_skills
 from tfrecs.recipes.feed_tags import TagOptions, train_tags
 
 
+ITEMLESS = "a tag that a user has and no item"
+
+
 @pytest.fixture(scope="module")
 def feed(tmp_path_factory):
     """A feed of the demo world, whole: skills out of CVs, rankers of tags, all sources."""
@@ -25,6 +30,13 @@ def feed(tmp_path_factory):
     listed = [skill for topic in TOPICS for skill in topic.skills]
     extractor = SkillExtractor.train(cvs, listed, TaggerOptions(epochs=25))
     tables, skills = with_skills(tables, extractor)
+    chosen_tags = tables.queries["user_tags"].to_pylist()
+    chosen_tags[0] = [*(chosen_tags[0] or ()), ITEMLESS]
+    column = pa.array(chosen_tags, pa.list_(pa.string()))
+    place = tables.queries.column_names.index("user_tags")
+    tables = dataclasses.replace(
+        tables, queries=tables.queries.set_column(place, "user_tags", column)
+    )
     chosen = recipe("iki")
     options = chosen.options(epochs=1, arguments={"hidden": [16]})
     split = chosen.task.split(tables, "time")
@@ -116,8 +128,9 @@ def test_no_history_at_all_gets_what_is_popular_and_new_on_the_tag(feed):
     assert set(found["nearest_liked"].tolist()) == {b""}
 
 
-@pytest.mark.parametrize("tag", ["no such tag", ""])
-def test_an_unknown_tag_has_an_empty_feed(feed, tag):
+@pytest.mark.parametrize("tag", ["no such tag", "", ITEMLESS])
+def test_an_unknown_tag_and_one_without_items_have_an_empty_feed(feed, tag):
+    assert (tag in feed[0].transform.vocabulary("tags").tolist()) == (tag == ITEMLESS)
     found = asked(feed[1], tag=tag, liked=["i_000001"], n=3)
     assert found["item_id"].tolist() == [b""] * 3
     assert np.isneginf(found["score"]).all()

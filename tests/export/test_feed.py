@@ -18,7 +18,6 @@ from tfrecs.recipes.feed_candidates import tag_candidates
 from tfrecs.recipes.feed_skills import with_skills
 from tfrecs.recipes.feed_tags import TagOptions, train_tags
 
-
 ITEMLESS = "a tag that a user has and no item"
 
 

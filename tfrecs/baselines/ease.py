@@ -1,7 +1,7 @@
 """EASE: a linear item-to-item model in closed form."""
 
 import numpy as np
-import scipy.linalg
+import scipy
 import scipy.sparse
 
 from tfrecs import checks

@@ -2,23 +2,23 @@
 
 import ctypes
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 import numpy as np
-import scipy
-from scipy.linalg import cython_lapack
 
 
+@cache
 def _sposv() -> Callable[..., Any]:
     """Returns LAPACK's `sposv`; scipy's own wrapper keeps Python's lock while it runs."""
+    import scipy
+    from scipy.linalg import cython_lapack  # with what it takes, a quarter of tfrecs' import
+
     capsule = scipy.LowLevelCallable.from_cython(cython_lapack, "sposv")
     pointer = ctypes.pythonapi.PyCapsule_GetPointer
     pointer.restype, pointer.argtypes = ctypes.c_void_p, [ctypes.py_object, ctypes.c_char_p]
     address = pointer(capsule.function, capsule.signature.encode())
     return ctypes.CFUNCTYPE(None, *[ctypes.c_void_p] * 8)(address)
-
-
-_SPOSV = _sposv()
 
 
 def solve_positive(systems: np.ndarray, right: np.ndarray) -> np.ndarray:
@@ -53,8 +53,9 @@ def solve_positive(systems: np.ndarray, right: np.ndarray) -> np.ndarray:
         _places(failed.ctypes.data, 8, count),
         strict=True,
     )
+    solve = _sposv()
     for system, x, info in places:
-        _SPOSV(lower, order, one, system, leading, x, order, info)
+        solve(lower, order, one, system, leading, x, order, info)
     if failed.any():
         raise FloatingPointError(
             f"A system of {size} unknowns is singular in float32. Take a larger l2."

@@ -2,7 +2,6 @@
 
 import numpy as np
 import scipy.sparse
-import scipy.sparse.linalg
 
 
 def singular_vectors(
@@ -27,11 +26,13 @@ def singular_vectors(
            [ 0., -2.,  0.],
            [ 0.,  0.,  0.]]))
     """
+    from scipy.sparse.linalg import svds  # not at tfrecs' import: it takes all of scipy.linalg
+
     count = min(count, min(matrix.shape) - 1)
     if count < 1 or not matrix.nnz:
         return np.zeros((matrix.shape[0], 0)), np.zeros(0), np.zeros((matrix.shape[1], 0))
     start = np.random.default_rng(seed).standard_normal(min(matrix.shape))
-    u, s, v = scipy.sparse.linalg.svds(matrix.astype(np.float64), k=count, v0=start)
+    u, s, v = svds(matrix.astype(np.float64), k=count, v0=start)
     u, s, v = u[:, ::-1], s[::-1], v[::-1].T
     sign = np.sign(v[np.abs(v).argmax(axis=0), np.arange(count)])
     return u * sign, s, v * sign

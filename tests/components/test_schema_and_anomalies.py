@@ -167,10 +167,22 @@ def test_comparators_of_the_schema_go_before_the_thresholds(
     assert anomalies.properties["blessed"] == 1
 
 
+def test_rare_values_that_statistics_leave_out_are_no_skew(generate, infer_schema, tmp_path):
+    """A quarter is "often", the rest 3,000 words; a rank histogram holds a thousand values."""
+    words = ["often"] * 1_000 + [f"word {i}" for i in range(3_000)]
+    order = np.random.default_rng(0).permutation(len(words))
+    table = pa.table({"text": pa.array(words).take(pa.array(order))})
+    _, statistics = generate(table, splits={"train": 9, "eval": 1})
+    category = {"kind": "categorical", "vocabulary": None}
+    schema = infer_schema(statistics, overrides={"text": category})
+    anomalies = validate(tmp_path, statistics, schema, skew_threshold=0.1)
+    assert anomalies.properties["anomalies"] == []
+
+
 def test_distances_by_hand():
     # shares (1/2, 1/2) and (3/4, 1/4)
-    assert l_infinity({"a": 1, "b": 1}, {"a": 3, "b": 1}) == (0.25, "a")
-    assert l_infinity({"a": 1}, {"b": 1}) == (1.0, "a")
+    assert l_infinity({"a": 1, "b": 1}, {"a": 3, "b": 1}, (2, 4)) == (0.25, "a")
+    assert l_infinity({"a": 1}, {"b": 1}, (1, 1)) == (1.0, "a")
     assert jensen_shannon([0.5, 0.5], [0.5, 0.5]) == 0.0
     # p = (1, 0), q = (1/2, 1/2), m = (3/4, 1/4):
     # (log2(4/3) + (log2(2/3) + log2(2)) / 2) / 2 = (0.41504 + 0.20752) / 2

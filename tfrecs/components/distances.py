@@ -9,19 +9,21 @@ _FEW = 100  # distinct numbers that are compared one by one
 _BINS = 10
 
 
-def l_infinity(mine: dict[str, float], other: dict[str, float]) -> tuple[float, str]:
+def l_infinity(
+    mine: dict[str, float], other: dict[str, float], totals: tuple[float, float]
+) -> tuple[float, str]:
     """Returns the greatest difference of the shares of a value, and that value.
 
     Args:
-        mine: Counts by value.
+        mine: Counts by value; those of rare ones may be missing.
         other: Counts by value.
+        totals: Of all values of each, the missing ones included.
 
     Example:
 
-    >>> l_infinity({"a": 1, "b": 1}, {"a": 3, "b": 1})
+    >>> l_infinity({"a": 1, "b": 1}, {"a": 3, "b": 1}, (2, 4))
     (0.25, 'a')
     """
-    totals = max(sum(mine.values()), 1), max(sum(other.values()), 1)
     shares = {
         value: abs(mine.get(value, 0) / totals[0] - other.get(value, 0) / totals[1])
         for value in {**mine, **other}
@@ -103,7 +105,8 @@ def _distance(feature: Any, other: Any, said: Any) -> tuple[str, float, str] | N
         mine, theirs = _shares(feature), _shares(other)
         if not mine or not theirs:
             return None
-        value, worst = l_infinity(mine, theirs)
+        totals = _total(feature), _total(other)
+        value, worst = l_infinity(mine, theirs, totals)
         return "L-infinity", value, f" (value {worst!r})"
     bins = _aligned(feature, other)
     return None if bins is None else ("Jensen-Shannon divergence", jensen_shannon(*bins), "")
@@ -115,6 +118,11 @@ def _shares(feature: Any) -> dict[str, float]:
     if feature.HasField("string_stats"):
         histograms = [feature.string_stats.rank_histogram]
     return {b.label: b.sample_count for h in histograms for b in h.buckets}
+
+
+def _total(feature: Any) -> int:
+    stats = feature.string_stats if feature.HasField("string_stats") else feature.num_stats
+    return int(stats.common_stats.tot_num_values)
 
 
 def _aligned(feature: Any, other: Any) -> tuple[np.ndarray, np.ndarray] | None:

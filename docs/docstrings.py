@@ -1,11 +1,12 @@
-"""Makes the docstrings' examples blocks of code, and their papers links."""
+"""Makes the docstrings' examples blocks of code, their papers links, a formula a line."""
 
 import re
 from typing import Any
 
 import griffe
 
-EXAMPLE = re.compile(r"^(Examples?:)\n\n(?=>>>)(.*?)(?=^\w+:\n|\Z)", re.DOTALL | re.MULTILINE)
+EXAMPLE = re.compile(r"^Examples?:\n\n(?=>>>)(.*?)(?=^\w+:\n|\Z)", re.DOTALL | re.MULTILINE)
+FORMULAS = re.compile(r"^(`[^\n]*)\n(?=`)", re.MULTILINE)
 PAPER = re.compile(r"arXiv:(\d{4}\.\d{4,5})")
 
 
@@ -13,10 +14,11 @@ class Docstrings(griffe.Extension):
     """Rewrites each docstring before it is rendered."""
 
     def on_instance(self, *, obj: griffe.Object, **kwargs: Any) -> None:
-        """Indents what follows `Example:`, as Google's style has it."""
+        """Makes `Example:` the section "Examples", whose lines are indented and shown as code."""
         if obj.docstring is None:
             return
         text = EXAMPLE.sub(
-            lambda m: f"{m[1]}\n" + re.sub(r"(?m)^(?=.)", "    ", m[2]), obj.docstring.value
+            lambda m: "Examples:\n" + re.sub(r"(?m)^(?=.)", "    ", m[1]), obj.docstring.value
         )
+        text = FORMULAS.sub(r"\1  \n", text)
         obj.docstring.value = PAPER.sub(r"[arXiv:\1](https://arxiv.org/abs/\1)", text)

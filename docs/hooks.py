@@ -2,11 +2,15 @@
 
 import json
 import re
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from mkdocs.structure.files import File, Files
+
+sys.path.insert(0, str(Path(__file__).parent))  # mkdocs runs hooks without their folder
+from figures import FIGURES, draw
 
 ROOT = Path(__file__).resolve().parent.parent
 BASES = ("RecModel", "Ranker", "Retriever")
@@ -47,7 +51,8 @@ def measured(name: str) -> Iterator[dict[str, Any]]:
 
 def page(name: str, use: str) -> str:
     """Returns the Markdown of one model's page."""
-    lines = [f"# {name}", "", f"**When to use it.** {use}", "", f"::: tfrecs.models.{name}", ""]
+    lines = [f"# {name}", "", f"**When to use it.** {use}", "", draw(name), ""]
+    lines += [f"::: tfrecs.models.{name}", ""]
     rows = list(measured(name))
     lines += ["## Measured", ""]
     if not rows:
@@ -60,7 +65,8 @@ def page(name: str, use: str) -> str:
     for row in rows:
         cells = [row[key] for key in ("data", "protocol", "model", "metric")]
         error = "" if row["stderr"] is None else f" ± {row['stderr']:.2g}"
-        cells.append(f"{row['value']:.4g}{error} {row['unit'] or ''}".strip())
+        value = f"{row['value']:,.0f}" if row["value"] >= 1000 else f"{row['value']:.4g}"
+        cells.append(f"{value}{error} {row['unit'] or ''}".strip())
         lines.append("| " + " | ".join(cells) + " |")
     lines += ["", "Commands, machine and peers: [benchmarks](../benchmarks.md)."]
     return "\n".join(lines) + "\n"
@@ -72,6 +78,8 @@ def on_files(files: Files, config: Any) -> Files:
     missing = [name for name in models() if name not in uses]
     if missing:
         raise ValueError(f"docs/choose.md must say when to use: {', '.join(missing)}.")
+    if drawn := set(models()) ^ set(FIGURES):
+        raise ValueError(f"docs/figures.py must draw each model, and no other: {sorted(drawn)}.")
     listed = ["# Models", ""]
     for name in models():
         content = page(name, uses[name])

@@ -42,7 +42,7 @@ class Problem:
         rng = np.random.default_rng(SEED)
         if test.log.num_rows > tested:
             test = test.take(np.sort(rng.choice(test.log.num_rows, tested, replace=False)))
-        words = vocabulary(data) if {"title", "body"} & set(names) else ()
+        words = vocabulary(data) if {"title", "body"} & set(names) else None
         kinds = {
             "title": Text("title", max_length=TITLE, vocabulary=words),
             "body": Text("body", max_length=BODY, vocabulary=words),

@@ -7,7 +7,7 @@ import pytest
 from tfrecs import run as runs
 from tfrecs.datasets import Tables, demo
 from tfrecs.recipes import recipe
-from tfrecs.recipes.feed import features, feedback, prepare
+from tfrecs.recipes.feed import features, feedback, prepare, with_unmet
 from tfrecs.recipes.feed_candidates import by_radius, report_candidates, tag_candidates
 from tfrecs.recipes.feed_tags import TagOptions, rows_by_tag, train_tags
 from tfrecs.retrieval.tag_candidates import SOURCES, CandidateOptions
@@ -64,6 +64,23 @@ def test_without_ratings_views_are_drawn_of_what_a_user_has_not_met():
     met = set(zip(*(tables.events[n].to_pylist() for n in ("user_id", "item_id")), strict=True))
     drawn = zip(*(views[n].to_pylist() for n in ("user_id", "item_id")), strict=True)
     assert not met & set(drawn)
+
+
+def test_beside_real_views_five_items_that_were_not_met_stand_for_each_like(tables):
+    events = feedback(tables)
+    found = with_unmet(events, tables)
+    assert found.slice(0, events.num_rows) == events
+    drawn = found.slice(events.num_rows)
+    likes = events["feedback"].to_pylist().count(1.0)
+    assert 4 * likes < drawn.num_rows <= 5 * likes
+    assert set(drawn["feedback"].to_pylist()) == {-0.5}
+    pairs = [
+        set(zip(*(part[n].to_pylist() for n in ("user_id", "item_id")), strict=True))
+        for part in (events, drawn)
+    ]
+    assert not pairs[0] & pairs[1]
+    sampled = feedback(libraries())
+    assert with_unmet(sampled, libraries()) is sampled
 
 
 def test_histories_are_those_of_training_and_sampled_views_are_no_history():

@@ -14,7 +14,7 @@ from tfrecs.baselines.factors import rating_matrix
 from tfrecs.datasets import Tables
 from tfrecs.datasets.histories import lists_by_query
 from tfrecs.evaluation import ModelPredictor, Results, Split, rating_errors
-from tfrecs.evaluation.truth import query_positions
+from tfrecs.evaluation.truth import candidate_positions, query_positions
 from tfrecs.features import ContentVectors, joined_texts
 from tfrecs.models import IkiRanker
 from tfrecs.models.iki import DISLIKED, LIKED, TAGS, VIEWED
@@ -35,6 +35,7 @@ USER_TAGS = "user_tags"
 VIEW_WEIGHT = 0.1  # of a view in the rating matrix
 _HISTORY = {LIKED: 1, DISLIKED: -1, VIEWED: 0}
 _LENGTH = 50  # of a history
+_DRAWN, _UNMET = 5, -0.5  # items never viewed beside a like, where views are real; their target
 _FAVOURITES = 5  # tags of a user who has chosen none
 _REACTIONS = ("like", "dislike")
 
@@ -65,32 +66,48 @@ def feedback(tables: Tables) -> pa.Table:
             f"None of the {events.num_rows:,} events is positive: {tables.positive}. "
             "Name another column of labels (--label-column)."
         )
-    return _with_sampled_views(likes, tables)
+    both = []
+    for table, value in ((likes, 1), (_not_met(likes, likes, tables), 0)):
+        marks = {FEEDBACK: np.float32(value), SAMPLED: np.int8(1 - value)}
+        for column, mark in marks.items():
+            table = table.append_column(column, pa.array(np.full(table.num_rows, mark)))
+        both.append(table)
+    return pa.concat_tables(both)
 
 
 def _has_reactions(column: pa.ChunkedArray) -> bool:
     return set(_REACTIONS) <= set(column.unique().to_pylist())
 
 
-def _with_sampled_views(likes: pa.Table, tables: Tables, seed: int = 0) -> pa.Table:
+def _not_met(likes: pa.Table, events: pa.Table, tables: Tables, seed: int = 0) -> pa.Table:
+    """Returns the likes with other items in them, drawn of those that their users did not meet."""
     name, ids = tables.spec.candidate_id.name, tables.candidates[tables.spec.candidate_id.name]
     rng = np.random.default_rng(seed)
-    users = query_positions(likes, tables).astype(np.int64)
-    items = pc.index_in(likes[name], value_set=ids.combine_chunks()).to_numpy().astype(np.int64)
-    met = np.unique(users * len(ids) + items)
+    users, places = query_positions(likes, tables), candidate_positions(events, tables)
+    met = np.unique(query_positions(events, tables).astype(np.int64) * len(ids) + places)
+    keys = users.astype(np.int64) * len(ids)
     drawn = rng.integers(len(ids), size=len(users))
     for _ in range(8):  # what was met is drawn again; the few left over are left out
-        again = np.isin(users * len(ids) + drawn, met)
+        again = np.isin(keys + drawn, met)
         drawn[again] = rng.integers(len(ids), size=int(again.sum()))
-    kept = ~np.isin(users * len(ids) + drawn, met)
     views = likes.set_column(likes.column_names.index(name), name, ids.take(pa.array(drawn)))
-    both = []
-    for table, value in ((likes, 1), (views.filter(pa.array(kept)), 0)):
-        marks = {FEEDBACK: np.float32(value), SAMPLED: np.int8(1 - value)}
-        for column, mark in marks.items():
-            table = table.append_column(column, pa.array(np.full(table.num_rows, mark)))
-        both.append(table)
-    return pa.concat_tables(both)
+    return views.filter(pa.array(~np.isin(keys + drawn, met)))
+
+
+def with_unmet(events: pa.Table, tables: Tables) -> pa.Table:
+    """Returns training events, where their views are real with items never viewed after them.
+
+    Whoever opened an item chose it: even a view without a rating, 0, says more for an item than
+    none. So beside each like stand five items that the user has not met, with -0.5. Scores order
+    items by that; as estimates of the feedback of opened items they are too low.
+    """
+    if SAMPLED in events.column_names:
+        return events
+    likes = events.filter(pc.field(FEEDBACK) == 1)
+    lower = pa.array(np.full(likes.num_rows, _UNMET), events.schema.field(FEEDBACK).type)
+    unmet = likes.set_column(likes.column_names.index(FEEDBACK), FEEDBACK, lower)
+    drawn = [_not_met(unmet, events, tables, seed) for seed in range(_DRAWN)]
+    return pa.concat_tables([events, *drawn])
 
 
 def observed(events: pa.Table) -> pa.Table:
@@ -219,7 +236,7 @@ def set_items(model: IkiRanker, transform: Any, events: pa.Table, tables: Tables
 
 
 def fit(training: Training) -> tuple[IkiRanker, History]:
-    """Trains the global ranker by squared error."""
+    """Trains the global ranker by squared error; see `with_unmet`."""
     model, tables = training.initial, training.tables
     if model is None:
         feature = tables.spec[CONTENT]
@@ -227,7 +244,8 @@ def fit(training: Training) -> tuple[IkiRanker, History]:
         model = training.build(content_dim=dim)
         set_items(model, training.transform, training.events, tables)
         model.compile(keras.optimizers.Adam(training.options.learning_rate), "mean_squared_error")
-    arrays = arrays_of(training.transform, training.events, tables)
+    events = with_unmet(training.events, tables)
+    arrays = arrays_of(training.transform, events, tables)
     return model, training.fit(model, arrays, FEEDBACK)
 
 

@@ -19,7 +19,7 @@ from tfrecs import checks
 from tfrecs.datasets import Tables
 from tfrecs.models import IkiRanker
 from tfrecs.models.iki import TAGS
-from tfrecs.recipes.feed import FEEDBACK, arrays_of, catalogue
+from tfrecs.recipes.feed import FEEDBACK, arrays_of, catalogue, with_unmet
 from tfrecs.spec import NUM_RESERVED_IDS
 
 Weights = list[np.ndarray]
@@ -94,16 +94,17 @@ def train_tags(
     """
     options = options or TagOptions()
     start = time.perf_counter()
-    arrays = arrays_of(transform, events, tables)
+    arrays = arrays_of(transform, with_unmet(events, tables), tables)
     rows = rows_by_tag(transform, arrays[transform.spec.candidate_id.name], tables)
-    trained = [tag for tag, of_tag in rows.items() if len(of_tag) >= options.min_interactions]
+    counts = {tag: int((of_tag < events.num_rows).sum()) for tag, of_tag in rows.items()}
+    trained = [tag for tag in rows if counts[tag] >= options.min_interactions]
     left = [tag for tag in rows if tag not in set(trained)]
     work = _train if options.processes == 1 or len(trained) < 2 else _in_processes
     weights, traces = work(model, arrays, [rows[t] for t in trained], options, on_tag)
     names = transform.vocabulary(TAGS)
     return TagTraining(
         with_instances(model, trained, weights),
-        {str(names[tag - NUM_RESERVED_IDS]): len(rows[tag]) for tag in trained},
+        {str(names[tag - NUM_RESERVED_IDS]): counts[tag] for tag in trained},
         [str(names[tag - NUM_RESERVED_IDS]) for tag in left],
         traces,
         time.perf_counter() - start,

@@ -1,34 +1,36 @@
 """The iki feed: ranker, ablation, candidates, cold start, skills, rankers of tags, latency.
 
     TFRECS_DATA=DIR python benchmarks/iki.py --only rank --data lastfm     # one data set
+    TFRECS_DATA=DIR python benchmarks/iki.py --only validate --data demo   # how many epochs
     TFRECS_DATA=DIR python benchmarks/iki.py --only ablation --data demo
+    TFRECS_DATA=DIR python benchmarks/iki.py --only why --data lastfm
+    TFRECS_DATA=DIR python benchmarks/iki.py --only per_tag --data demo
     TFRECS_DATA=DIR python benchmarks/iki.py --only tags        # 300 tags of CiteULike-a
     python benchmarks/iki.py --only skills
     python benchmarks/iki.py --only latency --folder FOLDER     # twice: writes, then measures
 
-`rank` compares the global ranker and those of the tags with SVD, NMF, a hybrid MF (a factorization
-machine on ids and tags, trained on the same rows) and popularity. Test pairs of half of the users
-fit a line from each model's scores to the feedback, the other half is judged: sign (feedback above
-the middle or not), squared error, AUC a tag; and nDCG@10 over the candidates of pairs of a user and
-a tag with held-out likes, with the standard error over such pairs. Candidates that miss a like
-count against all models alike.
+`rank` compares the global ranker with SVD, NMF, hybrid MF (iki_peers.py) and popularity. Test pairs
+of half of the users fit a line from each model's scores to the feedback, the other half is judged:
+sign (feedback above the middle or not), squared error, AUC a tag; and nDCG@10 over the candidates
+of pairs of a user and a tag with held-out likes. Candidates that miss a like count against all
+models alike. The standard error of a difference takes the pairs of one user together.
 """
 
 import argparse
 import json
 import os
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from common import row, write
-from iki_data import SEED, SETS, Problem, auc_by_tag, ndcg, read, trained
+from iki_data import SEED, SETS, Problem, auc_by_tag, features_of, ndcg, read, stderr_by, trained
+from iki_peers import Scores, peers
 
 OURS = "IkiRanker, global"
-PAIRS = 1000
-Scores = Callable[[np.ndarray, np.ndarray], np.ndarray]  # rows of users, ids of items
+PAIRS = 3000
+CHECKED = (2, 3, 4, 5, 6, 8, 10, 12)  # epochs at which the validation looks
 
 
 def scorer(call: Any, transform: Any, tables: Any) -> Scores:
@@ -52,62 +54,17 @@ def scorer(call: Any, transform: Any, tables: Any) -> Scores:
     return scores
 
 
-def peers(problem: Problem, transform: Any) -> dict[str, Scores]:
-    """Returns what the ranker is compared with, fitted to the same training events."""
-    import keras
-    import pyarrow.compute as pc
-
-    from tfrecs import baselines
-    from tfrecs.features import FeatureTransform, from_arrays
-    from tfrecs.models import FactorizationMachine
-    from tfrecs.recipes.feed import arrays_of, observed
-    from tfrecs.spec import FeatureSpec
-
-    tables, train = problem.tables, observed(problem.split.train)
-    item = transform.encode(tables.candidates.select(["item_id"]), ["item_id"])["item_id"]
-    position = np.zeros(item.max() + 1, np.int64)
-    position[item] = np.arange(len(item))
-    found: dict[str, Scores] = {}
-    for name, model in (("SVD 32", baselines.SVD()), ("NMF 32", baselines.NMF())):
-        model.fit(train, tables.candidates, tables.spec)
-        found_at = pc.index_in(tables.queries["user_id"], value_set=model._query_ids)
-        rows = np.asarray(found_at.fill_null(-1))
-        p, q = model.query_vectors[rows], model.candidate_vectors
-        found[name] = lambda users, items, p=p, q=q: np.sum(p[users] * q[position[items]], axis=1)
-    counts = np.bincount(
-        transform.encode(train.select(["item_id"]), ["item_id"])["item_id"], minlength=len(position)
-    )
-    found["Popularity"] = lambda users, items: np.log1p(counts[items])
-    spec = transform.spec.select("user_id", "user_tags", "item_id", "tags", "feedback")
-    own = FeatureTransform(spec).adapt(tables.queries, tables.candidates, problem.split.train)
-    arrays = arrays_of(own, problem.split.train, tables)
-    sides = own.encode(tables.candidates, ["item_id", "tags"])
-    users = own.encode(tables.queries, ["user_id", "user_tags"])
-    from tfrecs.evaluation.truth import candidate_positions, query_positions
-
-    at = (
-        candidate_positions(problem.split.train, tables),
-        query_positions(problem.split.train, tables),
-    )
-    arrays |= {k: sides[k][at[0]] for k in sides} | {k: users[k][at[1]] for k in users}
-    model = FactorizationMachine(FeatureSpec(tuple(own.spec)), 32, l2=1e-3, seed=SEED)
-    from tfrecs.optimizers import LazyAdam
-
-    model.compile(LazyAdam(0.003), "mean_squared_error")
-    data = from_arrays(arrays, 512, label="feedback", shuffle=True, drop_remainder=True)
-    model.fit(data, epochs=6, shuffle=False, verbose=0)
-
-    def hybrid(rows: np.ndarray, items: np.ndarray) -> np.ndarray:
-        parts = []
-        for start in range(0, len(rows), 8192):
-            some = rows[start : start + 8192], position[items[start : start + 8192]]
-            batch = {k: v[some[0]] for k, v in users.items()}
-            batch |= {k: v[some[1]] for k, v in sides.items()}
-            parts.append(keras.ops.convert_to_numpy(model(batch)))
-        return np.concatenate(parts)
-
-    found["Hybrid MF 32 (ids and tags)"] = hybrid
-    return found
+def gains_of(score: Scores, lists: Any) -> np.ndarray:
+    """Returns nDCG@10 of each list of candidates."""
+    sizes = [len(of_pair) for _, of_pair, _ in lists]
+    at = np.repeat([user for user, _, _ in lists], sizes)
+    ids = np.concatenate([of_pair for _, of_pair, _ in lists])
+    ranked = np.split(score(at, ids), np.cumsum(sizes)[:-1])
+    found = [
+        ndcg(scores, np.isin(of_pair, wanted), len(wanted))
+        for scores, (_, of_pair, wanted) in zip(ranked, lists, strict=True)
+    ]
+    return np.array(found)
 
 
 def judged(problem: Problem, transform: Any, models: dict[str, Scores], lists: Any) -> list[Any]:
@@ -123,9 +80,6 @@ def judged(problem: Problem, transform: Any, models: dict[str, Scores], lists: A
     by_tag = rows_by_tag(transform, items[~fitted], problem.tables)
     middle = 0.5 if target.min() == 0 else 0.0
     rated = target != 0 if target.min() < 0 else np.ones(len(target), bool)
-    sizes = [len(of_pair) for _, of_pair, _ in lists]
-    at = np.repeat([user for user, _, _ in lists], sizes)
-    ids = np.concatenate([of_pair for _, of_pair, _ in lists])
     rows, gains = [], {}
     for name, score in models.items():
         scores = score(users, items)
@@ -135,13 +89,7 @@ def judged(problem: Problem, transform: Any, models: dict[str, Scores], lists: A
         right = ((predicted > middle) == (truth > middle))[rated[~fitted]]
         error = (predicted - truth) ** 2
         auc = auc_by_tag(scores[~fitted], truth == 1, by_tag)
-        ranked = np.split(score(at, ids), np.cumsum(sizes)[:-1])
-        gains[name] = np.array(
-            [
-                ndcg(found, np.isin(of_pair, wanted), len(wanted))
-                for found, (_, of_pair, wanted) in zip(ranked, lists, strict=True)
-            ]
-        )
+        gains[name] = gains_of(score, lists)
         for metric, values in (
             ("sign accuracy", right),
             ("MSE", error),
@@ -156,7 +104,7 @@ def judged(problem: Problem, transform: Any, models: dict[str, Scores], lists: A
             )
         if name != next(iter(models)):
             difference = gains[next(iter(models))] - gains[name]
-            spread = float(np.std(difference) / np.sqrt(len(difference)))
+            spread = stderr_by(np.array([user for user, _, _ in lists]), difference)
             metric = f"nDCG@10 of {next(iter(models))} minus it, paired"
             rows.append(
                 row(problem.name, problem.protocol, name, metric, difference.mean(), stderr=spread)
@@ -203,17 +151,114 @@ def rank(problem: Problem) -> list[Any]:
 def ablation(problem: Problem) -> list[Any]:
     """The ranker without each of its inputs, on the same candidate lists."""
     from tfrecs.models.iki import INPUTS
+
+    return beside(problem, {f"without {name}": {"without": [name]} for name in INPUTS})
+
+
+def why(problem: Problem) -> list[Any]:
+    """The ranker without what makes it learn products and keeps the label from it."""
+    from iki_variants import VARIANTS
+
+    return beside(problem, {name: {"model": model} for name, model in VARIANTS.items()})
+
+
+def beside(problem: Problem, others: dict[str, dict[str, Any]]) -> list[Any]:
+    """Returns the rows of rankers that are trained otherwise, beside the ranker."""
     from tfrecs.recipes.feed_candidates import tag_candidates
 
     model, transform = trained(problem)
     candidates = tag_candidates(model, transform, problem.split.train, problem.tables)
     lists = candidate_lists(problem, candidates, transform)
     models = {OURS: scorer(model, transform, problem.tables)}
-    for name in INPUTS:
-        smaller, _ = trained(problem, without=[name])
-        models[f"without {name}"] = scorer(smaller, transform, problem.tables)
+    for name, options in others.items():
+        models[name] = scorer(trained(problem, **options)[0], transform, problem.tables)
     found = judged(problem, transform, models, lists)
     return [one for one in found if one["model"] != OURS]
+
+
+def validate(problem: Problem) -> list[Any]:
+    """nDCG@10 by epochs, on a part held out of the training events."""
+    import keras
+
+    from tfrecs.recipes.feed_candidates import tag_candidates
+
+    rows: list[Any] = []
+
+    class Look(keras.callbacks.Callback):
+        lists: Any = None
+
+        def on_train_begin(self, logs: Any = None) -> None:
+            found = tag_candidates(self.model, transform, problem.split.train, problem.tables)
+            self.lists = candidate_lists(problem, found, transform)
+            self.score = scorer(self.model, transform, problem.tables)
+
+        def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+            if epoch + 1 in CHECKED:
+                gains = gains_of(self.score, self.lists)
+                spread = stderr_by(np.array([user for user, _, _ in self.lists]), gains)
+                about = f"validation nDCG@10, {epoch + 1} epochs"
+                rows.append(
+                    row(problem.name, problem.protocol, OURS, about, gains.mean(), stderr=spread)
+                )
+
+    transform = features_of(problem)
+    trained(problem, max(CHECKED), callbacks=[Look()])
+    return rows
+
+
+def per_tag(problem: Problem) -> list[Any]:
+    """Rankers of the tags beside the global one: AUC a tag, and nDCG@10 of the tags' lists."""
+    from tfrecs.recipes.feed_candidates import like_pairs, tag_candidates
+    from tfrecs.recipes.feed_tags import TagOptions, train_tags
+
+    model, transform = trained(problem)
+    candidates = tag_candidates(model, transform, problem.split.train, problem.tables)
+    lists = candidate_lists(problem, candidates, transform)
+    pairs = like_pairs(transform, problem.split.test, problem.tables, PAIRS, SEED)
+    tags = np.array([tag for _, tag in pairs])
+    found = train_tags(
+        model, transform, problem.split.train, problem.tables, TagOptions(processes=1)
+    )
+    own = np.isin(tags, np.flatnonzero(found.model.places.numpy()))
+    users = np.array([user for user, _, _ in lists])[own]
+    gains = {"global": gains_of(scorer(model, transform, problem.tables), lists)[own]}
+    gains["of their tags"] = np.zeros(len(users))
+    for tag in np.unique(tags[own]):
+        at = np.flatnonzero(tags == tag)
+        score = scorer(
+            lambda batch, tag=tag: found.model.for_tag(batch, tag), transform, problem.tables
+        )
+        gains["of their tags"][np.flatnonzero(tags[own] == tag)] = gains_of(
+            score, [lists[place] for place in at]
+        )
+    rows = [
+        row(
+            problem.name,
+            problem.protocol,
+            f"IkiRanker, {name}",
+            "nDCG@10 of tags with rankers",
+            values.mean(),
+            stderr=stderr_by(users, values),
+        )
+        for name, values in gains.items()
+    ]
+    difference = gains["of their tags"] - gains["global"]
+    metric = "nDCG@10 of tags with rankers, minus the global one's, paired"
+    rows.append(
+        row(
+            problem.name,
+            problem.protocol,
+            "IkiRanker, of their tags",
+            metric,
+            difference.mean(),
+            stderr=stderr_by(users, difference),
+        )
+    )
+    told = {"tags with rankers": len(found.events), "tags without": len(found.left)}
+    return rows + [
+        row(problem.name, problem.protocol, "IkiRanker, of their tags", m, v)
+        for m, v in told.items()
+    ]
 
 
 def cold(problem: Problem, candidates: Any, draws: int = 100, size: int = 10) -> list[Any]:
@@ -372,17 +417,24 @@ def latency(folder: Path) -> list[Any]:
 def main() -> None:
     """Runs the parts that are asked for; rows of the others are kept."""
     parser = argparse.ArgumentParser()
-    parser.add_argument("--only", default="rank,ablation,skills,tags")
+    parser.add_argument("--only", default="validate,rank,why,ablation,per_tag,skills,tags")
     parser.add_argument("--data", default=",".join(SETS))
     parser.add_argument("--folder", type=Path)
     parser.add_argument("--processes", type=int, default=2)
     given = parser.parse_args()
     data = os.environ.get("TFRECS_DATA", "")
     rows: list[Any] = []
+    parts = {
+        "rank": rank,
+        "why": why,
+        "ablation": ablation,
+        "validate": validate,
+        "per_tag": per_tag,
+    }
     for part in given.only.split(","):
-        if part in ("rank", "ablation"):
+        if part in parts:
             for name in given.data.split(","):
-                rows += {"rank": rank, "ablation": ablation}[part](read(name, data))
+                rows += parts[part](read(name, data, validation=part == "validate"))
         elif part == "tags":
             rows += tags(data, given.processes)
         else:

@@ -14,7 +14,9 @@ import pyarrow.compute as pc
 
 SEED = 0
 TAGS = 300
-SETS = ("citeulike", "lastfm", "demo")
+# passes over the training events and rank of the SVD beside SVD 32, both chosen on held-out
+# training events (`iki.py --only validate` for the passes)
+SETS = {"citeulike": (10, 64), "lastfm": (6, 8), "demo": (6, 32)}
 
 
 @dataclass(frozen=True)
@@ -25,21 +27,31 @@ class Problem:
     protocol: str
     tables: Any
     split: Any
+    epochs: int = 6
+    rank: int = 32
 
 
-def read(name: str, folder: str, **options: Any) -> Problem:
-    """Reads a data set, holds a part of its feedback out, and prepares the rest."""
-    from tfrecs.evaluation import splits
+def read(name: str, folder: str, validation: bool = False, **options: Any) -> Problem:
+    """Reads a data set, holds a part of its feedback out, and prepares the rest.
+
+    With `validation` the part is held out of what is left when the test is: for choices.
+    """
     from tfrecs.recipes.feed import feedback, prepare
 
     tables = {"citeulike": _citeulike, "lastfm": _lastfm, "demo": _demo}[name](folder, **options)
-    events = feedback(tables)
+    split, how = _split(name, tables, feedback(tables))
+    if validation:
+        split, how = _split(name, tables, split.train)[0], f"of the training part: {how}"
+    return Problem(tables.name, how, prepare(tables, split), split, *SETS[name])
+
+
+def _split(name: str, tables: Any, events: Any) -> Any:
+    from tfrecs.evaluation import splits
+
     if name == "demo":
-        split, how = splits.by_time(events, tables.spec, fraction=0.2), "last 20 % by time"
-    else:
-        split = splits.random(events, fraction=0.2, seed=SEED)
-        how = "600 users, 300 tags; random 20 %; zeros are sampled views"
-    return Problem(tables.name, how, prepare(tables, split), split)
+        return splits.by_time(events, tables.spec, fraction=0.2), "last 20 % by time"
+    how = "600 users, 300 tags; random 20 %; zeros are sampled views"
+    return splits.random(events, fraction=0.2, seed=SEED), how
 
 
 def _demo(folder: str) -> Any:
@@ -96,17 +108,43 @@ def _limited(tables: Any, texts: list[str], users: int) -> Any:
     )
 
 
-def trained(problem: Problem, epochs: int = 6, **arguments: Any) -> tuple[Any, Any]:
-    """Returns the global ranker and its features."""
+def features_of(problem: Problem) -> Any:
+    """Returns the ranker's features, adapted."""
     from tfrecs.features import FeatureTransform
+    from tfrecs.recipes import recipe
+
+    tables = problem.tables
+    transform = FeatureTransform(recipe("iki").features(tables.spec))
+    return transform.adapt(tables.queries, tables.candidates, problem.split.train)
+
+
+def trained(
+    problem: Problem,
+    epochs: int | None = None,
+    model: Any = None,
+    callbacks: Any = (),
+    **arguments: Any,
+) -> tuple[Any, Any]:
+    """Returns the global ranker and its features.
+
+    Args:
+        problem: The data.
+        epochs: Passes; `None` for those that its validation chose.
+        model: Another class than the recipe's; `None` for that.
+        callbacks: Of Keras.
+        **arguments: Of the model.
+    """
     from tfrecs.recipes import Training, recipe
 
-    chosen, tables = recipe("iki"), problem.tables
-    spec = chosen.features(tables.spec)
-    transform = FeatureTransform(spec).adapt(tables.queries, tables.candidates, problem.split.train)
-    options = chosen.options(epochs=epochs, arguments=arguments, seed=SEED)
+    chosen, tables, transform = recipe("iki"), problem.tables, features_of(problem)
+    options = chosen.options(epochs=epochs or problem.epochs, arguments=arguments, seed=SEED)
     training = Training(
-        chosen.model, transform, problem.split.train, tables, options, lambda steps: []
+        model or chosen.model,
+        transform,
+        problem.split.train,
+        tables,
+        options,
+        lambda steps: list(callbacks),
     )
     return chosen.fit(training)[0], transform
 
@@ -126,6 +164,12 @@ def auc_by_tag(
         ranks = rankdata(scores[of_tag])[positive].sum()
         found.append((ranks - count * (count + 1) / 2) / (count * (len(positive) - count)))
     return np.array(found)
+
+
+def stderr_by(groups: np.ndarray, values: np.ndarray) -> float:
+    """Returns the standard error of a mean of values that go together by group."""
+    sums = np.bincount(groups, values - values.mean())
+    return float(np.sqrt(np.sum(sums**2)) / len(values))
 
 
 def ndcg(scores: np.ndarray, relevant: np.ndarray, wanted: int, k: int = 10) -> float:

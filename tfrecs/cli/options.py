@@ -54,14 +54,16 @@ class Data:
         names = ("user", "item", "time", "label")
         columns = {name: getattr(self, f"{name}_column") for name in names}
         if self.events is not None:
-            read = datasets.read_tables(self.events, self.items, self.users, **columns)
+            with console.status("  reading the files"):
+                read = datasets.read_tables(self.events, self.items, self.users, **columns)
             show_columns(read.columns, read.notes)
             return read.tables
         given = [f"--{name}" for name in ("items", "users") if getattr(self, name)]
         given += [f"--{name}-column" for name, column in columns.items() if column]
         if given:
             raise ValueError(f"{', '.join(given)} need --events FILE, the table of your events.")
-        return datasets.read_known(self.dataset, self.data_dir)
+        with console.status(f"  reading {self.dataset}"):
+            return datasets.read_known(self.dataset, self.data_dir)
 
 
 def show_columns(columns: dict[str, str | None], notes: Sequence[str]) -> None:

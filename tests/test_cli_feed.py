@@ -110,6 +110,7 @@ def test_an_empty_list_of_skills_is_refused(files, tmp_path, capsys):
     assert "`users` must be with 'cv'" in err
 
 
+@pytest.mark.slow
 def test_export_writes_the_feed_and_the_skills_extractor(trained, tmp_path, capsys):
     code, out, err = run(["export", trained, "--saved-models", tmp_path, "--name", "feed"], capsys)
     assert code == 0, err

@@ -12,11 +12,12 @@ the twin alone is written. Batch sizes and lengths of lists are free:
 | `encode_candidate` | candidate features | `embedding`, `(B, D)` |
 | `score` | query and candidate features, a pair a row | `score`, `(B,)` |
 | `rank` | query features; candidate features with one more axis, `(B, C)` | ids, `score` |
+| `advance` | of GRU4Rec: an item just met `(B,)`; `state_0`, ... before it | ids, `score`; states after |
 
 Inputs are the raw features that the model reads, named by their columns; a missing value is "", -1
 or NaN. A signature has no optional inputs, so `serving_default` has its `k` built in and takes
 nothing to exclude; as all its inputs have a batch axis, TensorFlow Serving may batch it. All but
-`rank` and `serving_default` also come as `<signature>_examples`: serialized tf.Examples,
+`rank`, `advance` and `serving_default` also come as `<signature>_examples`: serialized tf.Examples,
 `examples` `(B,)`, take the place of the features. A slot with nothing to fill it has score -inf
 and the missing id. A `k` below 1 or above the number of candidates is an error.
 

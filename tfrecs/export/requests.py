@@ -158,6 +158,7 @@ class PythonPath:
         self.query_names = signatures.query_names
         self.candidate_names = signatures.candidate_names
         self.id_name, self.k, self.index = signatures.id_name, signatures.k, index
+        self.states = signatures.states
 
     def query(self, rows: Rows) -> Any:
         """Returns query vectors `(B, D)`."""
@@ -197,7 +198,20 @@ class PythonPath:
             *with_examples,
             *(as_examples(request, specs) for request in with_examples),
             self._rank(queries, candidates, vectors, targets),
+            *self._advance(candidates),
         ]
+
+    def _advance(self, candidates: Rows) -> list[Request]:
+        """An event each, from states of ones."""
+        if not self.states:
+            return []
+        event = {self.id_name: candidates[self.id_name]}
+        ids = self.transform(self._tensors(event), [self.id_name])[self.id_name]
+        before = {n: np.ones((len(ids), dim), np.float32) for n, dim in self.states.items()}
+        vectors, states = self.model.advance(ids, list(before.values()))
+        after = {n: np.asarray(state) for n, state in zip(before, states, strict=True)}
+        inputs = event | {name: state.tolist() for name, state in before.items()}
+        return [Request("advance", inputs, self._answer(vectors, self.k, None) | after)]
 
     def _rank(self, queries: Rows, candidates: Rows, vectors: Any, targets: Any) -> Request:
         """Three candidates for every query."""

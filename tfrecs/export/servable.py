@@ -80,6 +80,9 @@ class Signatures:
         self.candidate_names = features_read(model.candidate, transform, "candidate")
         self.id_name = transform.spec.candidate_id.name
         self.id_dtype = tf.as_dtype(transform.spec.candidate_id.dtype)
+        # of a model that goes through a session event by event
+        weights = model.states if hasattr(model, "advance") else []
+        self.states = {f"state_{n}": int(w.shape[-1]) for n, w in enumerate(weights)}
         # functions of their own: traced once, not once a signature
         self.query = self._tower(model.query, self.query_names)
         self.candidate = self._tower(model.candidate, self.candidate_names)
@@ -115,6 +118,10 @@ class Signatures:
             "recommend": (self.recommend, query | options),
             "rank": (self.rank, query | lists),
         }
+        if self.states:
+            states = {name: tf.TensorSpec([None, dim]) for name, dim in self.states.items()}
+            event = self.transform.raw_signature([self.id_name])
+            functions["advance"] = (self.advance, event | states)
         examples = {"examples": tf.TensorSpec([None], tf.string)}
         both = dict.fromkeys([*self.query_names, *self.candidate_names])
         for name, function, names, inputs, more in (
@@ -140,10 +147,20 @@ class Signatures:
 
     def recommend_default(self, raw: Raw) -> Raw:
         """Raw query features to the best `self.k` candidates, none excluded."""
-        vectors = self.query(raw)
+        return self._best(self.query(raw))
+
+    def _best(self, vectors: tf.Tensor) -> Raw:
         nothing = tf.zeros([tf.shape(vectors)[0], 0], tf.int32)
         answer: Raw = self.search(vectors, tf.constant(self.k), nothing)
         return answer
+
+    def advance(self, raw: Raw) -> Raw:
+        """Ids of items just met `(B,)` and the states before to the next items and the states."""
+        ids = self.transform({self.id_name: raw[self.id_name]}, [self.id_name])[self.id_name]
+        vectors, states = self.model.advance(ids, [raw[name] for name in self.states])
+        return self._best(tf.cast(vectors, tf.float32)) | dict(
+            zip(self.states, states, strict=True)
+        )
 
     def recommend(self, raw: Raw) -> Raw:
         """Raw query features, `k` and ids to `exclude` `(B, E)` to the best `k` candidates."""

@@ -12,7 +12,7 @@ the twin alone is written. Batch sizes and lengths of lists are free:
 | `encode_candidate` | candidate features | `embedding`, `(B, D)` |
 | `score` | query and candidate features, a pair a row | `score`, `(B,)` |
 | `rank` | query features; candidate features with one more axis, `(B, C)` | ids, `score` |
-| `advance` | of GRU4Rec: an item just met `(B,)`; `state_0`, ... before it | ids, `score`; states after |
+| `advance` | of GRU4Rec: an item just met, `state_0` ... before it | also the states after it |
 
 Inputs are the raw features that the model reads, named by their columns; a missing value is "", -1
 or NaN. A signature has no optional inputs, so `serving_default` has its `k` built in and takes

@@ -15,13 +15,17 @@ RISING = ("auc", "ndcg", "recall", "mrr", "hr", "examples", "events", "samples",
 
 @dataclass(frozen=True)
 class Column:
-    """The rows of a result file that make a column; `protocol` is a pattern, as of file names."""
+    """The rows of a result file that make a column.
+
+    `protocol` and `without` are patterns, as of file names: of protocols, and of models left out.
+    """
 
     subject: str
     data: str
     protocol: str
     metric: str
     heading: str
+    without: str = ""
 
     def rows(self) -> list[dict[str, Any]]:
         """Returns the column's rows, with the file's origin where they tell none of their own."""
@@ -32,6 +36,7 @@ class Column:
             for row in document["rows"]
             if (row["data"], row["metric"]) == (self.data, self.metric)
             and fnmatchcase(row["protocol"], self.protocol)
+            and not fnmatchcase(row["model"], self.without)
         ]
         if not found:
             raise ValueError(f"benchmarks/results/{self.subject}.json has no rows of {self}.")
@@ -40,6 +45,7 @@ class Column:
 
 PUBLISHED = "all of Criteo, as published"
 SPEED = "fit, batch 4096, 1,000,000 rows x 16, 26 features, in turn"
+OPTIMIZERS = "*, * epochs"  # one model by several optimizers: docs/benchmarks.md compares them
 RANKED = "all items ranked for every event but the first, ties standard"
 GLOBO, DRAWN = "globo-clicks, last 99,999 events", RANKED + ", 10,000 test events drawn"
 FRESH = DRAWN + ", items first seen under*"
@@ -52,8 +58,8 @@ BOARDS = {
         Column("implicit", "citeulike", "80/20*", "ndcg@100", "CiteULike-a"),
     ),
     "clicks": (
-        Column("ctr", "ml-1m", "random 80/10/10*", "auc", "ml-1m, AUC"),
-        Column("ctr", "ml-1m", "random 80/10/10*", "log_loss", "log loss"),
+        Column("ctr", "ml-1m", "random 80/10/10*", "auc", "ml-1m, AUC", OPTIMIZERS),
+        Column("ctr", "ml-1m", "random 80/10/10*", "log_loss", "log loss", OPTIMIZERS),
         Column("ctr", "criteo 8k", "five folds*", "auc", "Criteo, 8 thousand rows, AUC"),
         Column("ctr", "criteo 8k", "five folds*", "log_loss", "log loss"),
         Column("ctr", "criteo", "published*", "auc", PUBLISHED + ", AUC"),

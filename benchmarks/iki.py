@@ -215,7 +215,9 @@ def validate(problem: Problem) -> list[Any]:
 
 
 def per_tag(problem: Problem) -> list[Any]:
-    """Rankers of the tags beside the global one: AUC a tag, and nDCG@10 of the tags' lists."""
+    """nDCG@10 of the rankers of the tags, beside the global one's on the same lists."""
+    import tensorflow as tf
+
     from tfrecs.recipes.feed_candidates import like_pairs, tag_candidates
     from tfrecs.recipes.feed_tags import TagOptions, train_tags
 
@@ -224,48 +226,30 @@ def per_tag(problem: Problem) -> list[Any]:
     lists = candidate_lists(problem, candidates, transform)
     pairs = like_pairs(transform, problem.split.test, problem.tables, PAIRS, SEED)
     tags = np.array([tag for _, tag in pairs])
-    found = train_tags(
-        model, transform, problem.split.train, problem.tables, TagOptions(processes=1)
-    )
-    own = np.isin(tags, np.flatnonzero(found.model.places.numpy()))
-    users = np.array([user for user, _, _ in lists])[own]
-    gains = {"global": gains_of(scorer(model, transform, problem.tables), lists)[own]}
-    gains["of their tags"] = np.zeros(len(users))
-    for tag in np.unique(tags[own]):
-        at = np.flatnonzero(tags == tag)
-        score = scorer(
-            lambda batch, tag=tag: found.model.for_tag(batch, tag), transform, problem.tables
-        )
-        gains["of their tags"][np.flatnonzero(tags[own] == tag)] = gains_of(
-            score, [lists[place] for place in at]
-        )
-    rows = [
+    options = TagOptions(epochs=1)
+    found = train_tags(model, transform, problem.split.train, problem.tables, options)
+    own = np.flatnonzero(np.isin(tags, np.flatnonzero(found.model.places.numpy())))
+    users = np.array([lists[place][0] for place in own])
+    tag = tf.Variable(0)
+    score = scorer(lambda batch: found.model.for_tag(batch, tag), transform, problem.tables)
+    gains: dict[str, list[float]] = {"global": [], "of their tags": []}
+    for name, wanted in (("global", np.zeros_like(own)), ("of their tags", tags[own])):
+        for place, value in zip(own, wanted, strict=True):
+            tag.assign(value)
+            gains[name] += gains_of(score, [lists[place]]).tolist()
+    ours = {name: np.array(values) for name, values in gains.items()}
+    ours["of their tags minus global, paired"] = ours["of their tags"] - ours["global"]
+    metric = f"nDCG@10 on the {len(found.events)} tags of {options.min_interactions} events or more"
+    return [
         row(
             problem.name,
             problem.protocol,
             f"IkiRanker, {name}",
-            "nDCG@10 of tags with rankers",
+            metric,
             values.mean(),
             stderr=stderr_by(users, values),
         )
-        for name, values in gains.items()
-    ]
-    difference = gains["of their tags"] - gains["global"]
-    metric = "nDCG@10 of tags with rankers, minus the global one's, paired"
-    rows.append(
-        row(
-            problem.name,
-            problem.protocol,
-            "IkiRanker, of their tags",
-            metric,
-            difference.mean(),
-            stderr=stderr_by(users, difference),
-        )
-    )
-    told = {"tags with rankers": len(found.events), "tags without": len(found.left)}
-    return rows + [
-        row(problem.name, problem.protocol, "IkiRanker, of their tags", m, v)
-        for m, v in told.items()
+        for name, values in ours.items()
     ]
 
 

@@ -24,8 +24,9 @@ class LazyAdam(rows.RowSparse, keras.optimizers.Adam):
     its weights and its moments, where Adam goes on moving it by its decaying `m` at every step.
     So the two agree as long as every row is in every batch, and at any row's first step; after
     an absence, LazyAdam starts from moments that did not decay. The cost grows with the batch and
-    not with the table. Dense gradients (every gradient, on another backend than TensorFlow) are
-    Keras's own code. Clipping is as Keras's on the dense gradient.
+    not with the table. Dense gradients go through TensorFlow's one operation for all of the above,
+    on another backend (where every gradient is dense) through Keras's own code. Clipping is as
+    Keras's on the dense gradient.
 
     Args:
         learning_rate: Float or schedule. Defaults to 0.001.
@@ -70,6 +71,25 @@ class LazyAdam(rows.RowSparse, keras.optimizers.Adam):
             amsgrad=amsgrad,
             name=name,
             **kwargs,
+        )
+
+    def update_step(self, gradient: Tensor, variable: Any, learning_rate: Tensor) -> None:
+        """Updates one variable."""
+        tensorflow = keras.backend.backend() == "tensorflow"
+        if self.amsgrad or not tensorflow or rows.is_sparse(gradient):
+            super().update_step(gradient, variable, learning_rate)
+            return
+        t = ops.cast(self.iterations + 1, variable.dtype)
+        index = self._get_variable_index(variable)
+        rows.apply_adam(
+            variable,
+            self._momentums[index],
+            self._velocities[index],
+            gradient,
+            rate=learning_rate,
+            powers=(ops.power(self.beta_1, t), ops.power(self.beta_2, t)),
+            betas=(self.beta_1, self.beta_2),
+            epsilon=self.epsilon,
         )
 
     def update_rows(

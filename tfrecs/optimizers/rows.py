@@ -16,6 +16,8 @@ from tfrecs import checks
 
 Tensor = Any  # a tensor of whichever backend Keras runs on
 
+_ADAM = ("beta1_power", "beta2_power", "lr", "beta1", "beta2", "epsilon", "grad")
+
 
 class RowSparse:
     """What a row-sparse optimizer adds to one of Keras's, before which it stands among the bases.
@@ -128,6 +130,27 @@ def subtract(variable: Any, ids: Tensor, rows: Tensor) -> None:
     """Subtracts from the rows `ids` of a variable, each id once."""
     # TensorFlow's scatter_sub takes six times as long as reading and overwriting the rows
     write(variable, ids, read(variable, ids) - rows)
+
+
+def apply_adam(
+    variable: Any,
+    momentum: Any,
+    velocity: Any,
+    gradient: Tensor,
+    *,
+    rate: Tensor,
+    powers: tuple[Tensor, Tensor],
+    betas: tuple[float, float],
+    epsilon: float,
+) -> None:
+    """Updates a variable and its moments in one pass; a dozen operations would each make one."""
+    handles = (_tf_variable(v).handle for v in (variable, momentum, velocity))
+    numbers = (*powers, rate, *betas, epsilon, gradient)
+    cast = (tf.cast(number, variable.dtype) for number in numbers)
+    tf.raw_ops.ResourceApplyAdam(
+        **dict(zip(("var", "m", "v"), handles, strict=True)),
+        **dict(zip(_ADAM, cast, strict=True)),
+    )
 
 
 def _without_duplicates(gradient: Tensor) -> Tensor:

@@ -30,7 +30,7 @@ class StraightTold(Straight, Told):
 
 
 VARIANTS = {
-    "ReLUs alone": Straight,
-    "user left in the item's embedding": Told,
-    "both": StraightTold,
+    "ranker with ReLUs alone": Straight,
+    "ranker, user left in the item's embedding": Told,
+    "ranker with ReLUs alone, user left in": StraightTold,
 }

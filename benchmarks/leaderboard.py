@@ -47,7 +47,7 @@ PUBLISHED = "all of Criteo, as published"
 SPEED = "fit, batch 4096, 1,000,000 rows x 16, 26 features, in turn"
 OPTIMIZERS = "*, * epochs"  # one model by several optimizers: docs/benchmarks.md compares them
 RANKED = "all items ranked for every event but the first, ties standard"
-GLOBO, DRAWN = "globo-clicks, last 99,999 events", RANKED + ", 10,000 test events drawn"
+GLOBO, DRAWN = "globo-clicks, last 99,999 events", RANKED + ", 20,000 test events drawn"
 FRESH = DRAWN + ", items first seen under*"
 BOARDS = {
     "implicit": (

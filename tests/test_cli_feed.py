@@ -57,6 +57,7 @@ def test_per_tag_trains_rankers_of_tags_in_the_same_run(trained):
     kept = Run.load(trained)
     assert kept.model.instances[0].shape[0] > 5  # the global weights, and those of tags
     assert kept.options.model == "iki"
+    assert list((trained / "tensorboard").rglob("events.out.*"))
 
 
 @pytest.mark.parametrize("users", [["u_000001"], ["u_000001", "u_000002"]])

@@ -123,16 +123,15 @@ def write_page(
     tables, split = run.tables, run.split
     recommender = ModelRecommender(run.model, run.transform, tables.candidates)
     item_map: ItemMap | None = None
-    if isinstance(run.model, Retriever):
-        vectors = candidate_vectors(run)
+    vectors = candidate_vectors(run) if isinstance(run.model, Retriever) else None
+    if vectors is not None:
         item_map = map_items(vectors, tables)
-        write_projector(run.folder / LOGS, vectors, tables.candidates)
     index = None
     if indexed is not None:
         index = {"kind": indexed.kind, f"recall@{indexed.k}": round(indexed.recall, 4)}
         index |= {"why it is exact": indexed.why} if indexed.why else {}
     paths = {} if exported is None else exported.paths
-    return write_report(
+    page = write_report(
         run.folder / "report.html",
         title=f"{run.options.model} on {run.dataset}",
         summary=summarize(tables, split),
@@ -144,3 +143,6 @@ def write_page(
         item_map=item_map,
         export={variant: str(path) for variant, path in paths.items()} or None,
     )
+    if vectors is not None:
+        write_projector(run.folder / LOGS, vectors, tables.candidates)
+    return page

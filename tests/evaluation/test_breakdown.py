@@ -1,5 +1,3 @@
-import dataclasses
-
 import pyarrow as pa
 import pytest
 
@@ -49,10 +47,8 @@ def test_columns_of_users_with_a_few_values_are_slices(small, split):
     queries = small.queries
     names = pa.array([f"u{user}" for user in queries["user"].to_pylist()])
     devices = pa.array(["tv" if user == 10 else None for user in queries["user"].to_pylist()])
-    tables = dataclasses.replace(
-        small, queries=queries.append_column("device", devices).append_column("same", names)
-    )
-    found = breakdown({"hand": hand}, split, tables, k=2)
+    small.queries = queries.append_column("device", devices).append_column("same", names)
+    found = breakdown({"hand": hand}, split, small, k=2)
     assert list(found)[:3] == ["users", "items", "device"]
     assert found["device"].columns == ["ndcg@2, users of device", "none", "tv"]
     # of 20 and 30 the mean of 1 / log2(3) over 1 + 1 / log2(3), and of 1

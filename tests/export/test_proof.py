@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 import tensorflow as tf
 
@@ -63,3 +65,10 @@ def test_what_is_no_saved_model_is_an_error(foreign, tmp_path):
     (foreign / "saved_model.pb").write_bytes(b"half")
     with pytest.raises(RuntimeError, match="does not answer in a process of its own"):
         prove(foreign)
+
+
+def test_a_long_request_is_told_shortened(foreign):
+    proof = replace(prove(foreign), requests={"serving_default": {"x": [0.0] * 1_000}})
+    lines = [line for line in str(proof).splitlines() if line.startswith("  request:")]
+    assert [line.endswith("... (5,007 characters)") for line in lines] == [True]
+    assert len(lines[0]) < 700

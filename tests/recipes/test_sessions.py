@@ -47,7 +47,8 @@ def test_a_model_is_trained_judged_and_kept(tables, tmp_path, model):
     chosen = recipes.recipe(model)
     split = chosen.task.split(tables)
     rate = 0.005 if model == "cnn_3d" else 0.02
-    options = chosen.options(epochs=20, embedding_dim=16, batch_size=16, learning_rate=rate)
+    epochs = 30 if model == "bert4rec" else 20
+    options = chosen.options(epochs=epochs, embedding_dim=16, batch_size=16, learning_rate=rate)
     if "gru" in model:
         options = chosen.options(epochs=12, embedding_dim=16, batch_size=8, learning_rate=0.2)
     trained = run.train(tables, split, tmp_path / "run", options)

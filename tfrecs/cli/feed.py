@@ -1,6 +1,8 @@
 """What the command line does for feeds alone: rankers of tags, and the feed of a user."""
 
 import dataclasses
+import shutil
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +23,7 @@ def train_tags(run: Any, min_interactions: int, processes: int) -> Any:
     """Trains the rankers of the tags of a run, and keeps them in it."""
     from tfrecs.recipes.feed_tags import TagOptions
     from tfrecs.recipes.feed_tags import train_tags as train
+    from tfrecs.report import LOGS
 
     options = TagOptions(min_interactions=min_interactions, processes=processes)
     with console.status("  rankers of tags"):
@@ -30,7 +33,12 @@ def train_tags(run: Any, min_interactions: int, processes: int) -> Any:
         f"{len(trained.left)} of fewer than {min_interactions} events the global one"
     )
     run = dataclasses.replace(run, model=trained.model)
-    run.save()
+    logs = run.folder / LOGS
+    with tempfile.TemporaryDirectory(prefix=".logs-", dir=run.folder.parent) as place:
+        kept = shutil.copytree(logs, Path(place) / LOGS) if logs.is_dir() else None
+        run.save()  # anew, so without what others have put there
+        if kept is not None:
+            kept.rename(logs)
     return run
 
 

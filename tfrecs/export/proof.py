@@ -10,6 +10,7 @@ from tensorflow.core.protobuf import saved_model_pb2
 
 from tfrecs.export.check import ask, run_session
 
+_SHOWN = 600  # characters of a request
 _SAMPLE = {"string": "", "float32": 0.0, "float64": 0.0, "int32": 1, "int64": 1, "bool": False}
 
 
@@ -47,8 +48,13 @@ class Proof:
             lines.append(f"{name}: {state}")
             lines += [f"  {side}: {_joined(tensors)}" for side, tensors in sides.items()]
             if name in self.requests:
-                lines.append(f"  request: {json.dumps(self.requests[name], ensure_ascii=False)}")
+                lines.append(f"  request: {_shortened(self.requests[name])}")
         return "\n".join(lines)
+
+
+def _shortened(request: dict[str, Any]) -> str:
+    text = json.dumps(request, ensure_ascii=False)
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]} ... ({len(text):,} characters)"
 
 
 def prove(directory: str | Path) -> Proof:

@@ -5,10 +5,9 @@
 
 About a minute on 2 cores with `--set num_events=20000`. The last tenth of the events is held out;
 expect an RMSE of the feedback below 1, and from the second run on no worse than the last blessed
-model's. Each run trains the extractor anew on the CVs
-of that day and a list of skills (a file of one a line; without one the demo world's own), so that
-the set of skills is of that day and goes with the export. Pushed are the feed, `iki`, and
-`iki_skills`, which finds skills in any text.
+model's. Each run trains the extractor anew on the CVs of that day and a list of skills (a file of
+one a line; without one the demo world's own), so that the set of skills is of that day and goes
+with the export. Pushed are the feed, `iki`, and `iki_skills`, which finds skills in any text.
 """
 
 from dataclasses import replace
@@ -21,7 +20,7 @@ from tfrecs.components import artifacts
 from tfrecs.components import examples as io
 from tfrecs.datasets.demo_topics import TOPICS
 from tfrecs.features.skill_extractor import TaggerOptions
-from tfrecs.recipes.feed_skills import RunSkills, train_skills
+from tfrecs.recipes.feed_skills import RunSkills, read_skills, train_skills
 from tfrecs.recipes.feed_tags import TagOptions
 from tfrecs.recipes.feed_tags import train_tags as train
 from tfrecs.run import Run
@@ -47,9 +46,8 @@ def extract_skills(
         skills: File of one skill a line; "" for the demo world's.
         epochs: Passes over the CVs.
     """
-    listed = [skill for topic in TOPICS for skill in topic.skills]
-    if skills:
-        listed = [line for line in Path(skills).read_text().splitlines() if line.strip()]
+    own = [skill for topic in TOPICS for skill in topic.skills]
+    listed = read_skills(skills) if skills else own
     table = io.read_table(queries, io.splits(queries)[0])
     spec = FeatureSpec((Categorical(user, "query", is_id=True),))
     tables = datasets.Tables("users", table.select([user]), table, None, spec)
@@ -86,11 +84,11 @@ def train_tags(
     trained.properties |= {**model.properties, "tags": len(found.events)}
 
 
-def _list(parameters: dict[str, Any]) -> list[Path]:
+def _skills_file(parameters: dict[str, Any]) -> list[Path]:
     return [Path(parameters["skills"])] if parameters["skills"] else []
 
 
-ExtractSkills = c.Component(extract_skills, files=_list)
+ExtractSkills = c.Component(extract_skills, files=_skills_file)
 TrainTags = c.Component(train_tags)
 
 

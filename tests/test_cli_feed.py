@@ -4,6 +4,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from tests.command_line import run
 from tfrecs import cli
 from tfrecs.datasets import demo
 from tfrecs.datasets.demo_topics import TOPICS
@@ -12,15 +13,6 @@ from tfrecs.recipes.feed import feedback
 from tfrecs.run import Run
 
 SMALL = ["--epochs", 1, "--min-interactions", 60, "--argument", "hidden=[16]"]
-
-
-def run(arguments, capsys):
-    """Returns exit code, standard output and standard error of the command line."""
-    cli.console.width = cli.errors.width = 200
-    with pytest.raises(SystemExit) as stop:
-        cli.main([str(argument) for argument in arguments])
-    out, err = capsys.readouterr()
-    return stop.value.code, out, err
 
 
 @pytest.fixture(scope="module")

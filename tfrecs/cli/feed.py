@@ -45,10 +45,10 @@ def train_tags(run: Any, min_interactions: int, processes: int) -> Any:
 def train_skills(tables: Any, file: Path) -> Any:
     """Trains what finds skills in CVs, by a file of one skill a line; returns tables and both."""
     from tfrecs import checks
+    from tfrecs.recipes.feed_skills import read_skills
     from tfrecs.recipes.feed_skills import train_skills as train
 
-    listed = [line.strip() for line in file.read_text(encoding="utf-8").splitlines()]
-    listed = [line for line in listed if line]
+    listed = read_skills(file)
     if not listed:
         raise ValueError(checks.expected("--skills", "a file of one skill a line", str(file)))
     with console.status("  skills"):

@@ -16,13 +16,12 @@ from tfrecs import checks
 
 Tensor = Any  # a tensor of whichever backend Keras runs on
 
-_ADAM = ("beta1_power", "beta2_power", "lr", "beta1", "beta2", "epsilon", "grad")
-
 
 class RowSparse:
     """What a row-sparse optimizer adds to one of Keras's, before which it stands among the bases.
 
-    A subclass writes `update_rows`. Dense gradients are Keras's own affair.
+    A subclass writes `update_rows`. Dense gradients are Keras's own affair, unless it overrides
+    `update_step` for them too.
     """
 
     def __init__(self, **kwargs: Any) -> None:
@@ -144,12 +143,18 @@ def apply_adam(
     epsilon: float,
 ) -> None:
     """Updates a variable and its moments in one pass; a dozen operations would each make one."""
-    handles = (_tf_variable(v).handle for v in (variable, momentum, velocity))
-    numbers = (*powers, rate, *betas, epsilon, gradient)
-    cast = (tf.cast(number, variable.dtype) for number in numbers)
+    dtype = variable.dtype
     tf.raw_ops.ResourceApplyAdam(
-        **dict(zip(("var", "m", "v"), handles, strict=True)),
-        **dict(zip(_ADAM, cast, strict=True)),
+        var=_tf_variable(variable).handle,
+        m=_tf_variable(momentum).handle,
+        v=_tf_variable(velocity).handle,
+        beta1_power=tf.cast(powers[0], dtype),
+        beta2_power=tf.cast(powers[1], dtype),
+        lr=tf.cast(rate, dtype),
+        beta1=tf.cast(betas[0], dtype),
+        beta2=tf.cast(betas[1], dtype),
+        epsilon=tf.cast(epsilon, dtype),
+        grad=tf.cast(gradient, dtype),
     )
 
 

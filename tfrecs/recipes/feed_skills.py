@@ -49,6 +49,12 @@ class RunSkills:
         return cls(SkillExtractor.load(folder / _EXTRACTOR), Skills.load(folder / _SET))
 
 
+def read_skills(file: str | Path) -> list[str]:
+    """Returns the skills of a text file of one skill a line, without empty lines."""
+    lines = [line.strip() for line in Path(file).read_text(encoding="utf-8").splitlines()]
+    return [line for line in lines if line]
+
+
 def train_skills(
     tables: Tables, listed: Iterable[str], options: TaggerOptions | None = None
 ) -> tuple[Tables, RunSkills]:

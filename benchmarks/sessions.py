@@ -8,8 +8,8 @@ Sections: `baselines` (rsc15-100k), `parity` (Recall@20 and MRR@20, ours and the
 step from the same weights), `speed` (events/s in training), `globo` (contexts), `s3rec` (SASRec),
 `memory` (of training by number of sessions), `bloom` (quality by compression). The peer is the
 authors' PyTorch code, see sessions_peers.py. Rows of the sections not run are kept. TensorFlow
-computes with one thread, which is the fastest for steps this small; the other core reads. The peer
-has both.
+computes with `--threads`: one is the fastest for steps as small as those of batch 32 (the other
+core reads), two for those of batch 128. The peer has both.
 """
 
 import argparse
@@ -388,6 +388,7 @@ def main() -> None:
     parser.add_argument("--parity-data", default="rsc15", choices=("rsc15", "diginetica"))
     parser.add_argument("--parity-epochs", type=int, default=10)
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--settings", default="0,1,2", help="of speed, by commas")
     parser.add_argument("--events", type=int, default=200_000, help="training events of globo")
     parser.add_argument("--judged", type=int, default=20_000, help="test events of globo")
@@ -401,8 +402,8 @@ def main() -> None:
     arguments = parser.parse_args()
     import tensorflow as tf
 
-    tf.config.threading.set_intra_op_parallelism_threads(1)
-    tf.config.threading.set_inter_op_parallelism_threads(1)
+    tf.config.threading.set_intra_op_parallelism_threads(arguments.threads)
+    tf.config.threading.set_inter_op_parallelism_threads(arguments.threads)
     for name in arguments.only.split(","):
         save(sections[name](arguments))
 

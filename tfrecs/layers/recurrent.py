@@ -112,10 +112,11 @@ class GatedCell(keras.layers.Layer):
         if inputs.shape[-1] == 4 * size:
             inputs, gate = inputs[:, : 3 * size], inputs[:, 3 * size :]
             h *= 1 + gate
-        inner = ops.matmul(h, self.recurrent) + self.bias  # (B, 3H)
-        gates = ops.sigmoid(inputs[:, : 2 * size] + inner[:, : 2 * size])
-        r, z = gates[:, :size], gates[:, size:]
-        n = ops.tanh(inputs[:, 2 * size :] + r * inner[:, 2 * size :])
+        inner = ops.matmul(h, self.recurrent) + self.bias  # (B, 3H), U h + b
+        x_r, x_z, x_n = ops.split(inputs, 3, axis=-1)
+        h_r, h_z, h_n = ops.split(inner, 3, axis=-1)
+        r, z = ops.sigmoid(x_r + h_r), ops.sigmoid(x_z + h_z)
+        n = ops.tanh(x_n + r * h_n)
         h = n + z * (h - n)
         return h, [h]
 

@@ -118,17 +118,16 @@ class BPRMax(ListLoss):
 
     def pairs(self, positive: Tensor, negatives: Tensor, num_negatives: Tensor) -> Tensor:
         """Returns the loss of each positive against its negatives, `(B,)`."""
-        counts = _counted(negatives)
+        live = negatives > lowest(negatives) / 2
         if self.elu:
             positive = ops.elu(positive, self.elu)
-            negatives = ops.where(counts > 0, ops.elu(negatives, self.elu), negatives)
+            negatives = ops.where(live, ops.elu(negatives, self.elu), negatives)
         # log sum w sigmoid = logsumexp(log w + log sigmoid), safe for scores far apart
         log_weights = ops.log_softmax(negatives)
-        ahead = ops.log_sigmoid(positive - negatives)
-        loss = -ops.logsumexp(ops.where(counts > 0, log_weights + ahead, lowest(negatives)), -1)
+        loss = -ops.logsumexp(log_weights + ops.log_sigmoid(positive - negatives), axis=-1)
         if self.score_regularization:
-            kept = counts * negatives
-            norms = ops.sum(ops.exp(log_weights) * counts * ops.square(kept), axis=-1)
+            squares = ops.square(ops.where(live, negatives, 0))
+            norms = ops.sum(ops.exp(log_weights) * squares, axis=-1)
             loss += self.score_regularization * norms
         return ops.where(num_negatives > 0, loss, 0)
 

@@ -60,7 +60,7 @@ class SharedNegatives(PairLoss):
             width = ops.shape(y_pred)[1]
             own = ops.equal(ops.arange(size)[:, None], ops.arange(width)[None, :])
         live = ops.not_equal(ids, PADDING_ID)
-        positive = ops.sum(ops.where(own, y_pred, 0), axis=1, keepdims=True)  # (B, 1)
+        positive = ops.diagonal(y_pred)[:, None]  # (B, 1)
         dead = ops.pad(ops.logical_not(live), (0, ops.shape(y_pred)[1] - size))
         negatives = ops.where(ops.logical_or(own, dead), lowest(y_pred), y_pred)
         num_negatives = ops.shape(y_pred)[1] - ops.sum(ops.cast(dead, "int32")) - 1

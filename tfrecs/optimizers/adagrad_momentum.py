@@ -86,8 +86,11 @@ class AdagradMomentum(rows.RowSparse, keras.optimizers.Adagrad):
         step = self._step(g, accumulator, learning_rate)
         if self.momentum:
             velocity = self._velocities[index]
-            self.assign(velocity, self.momentum * velocity - step)
-            self.assign_add(variable, velocity)
+            if keras.backend.backend() == "tensorflow":
+                rows.apply_momentum(variable, velocity, step, self.momentum)
+            else:
+                self.assign(velocity, self.momentum * velocity - step)
+                self.assign_add(variable, velocity)
         else:
             self.assign_sub(variable, step)
 

@@ -158,6 +158,17 @@ def apply_adam(
     )
 
 
+def apply_momentum(variable: Any, velocity: Any, step: Tensor, momentum: float) -> None:
+    """Does `v = momentum v - step; w += v` in one pass over a variable."""
+    tf.raw_ops.ResourceApplyKerasMomentum(
+        var=_tf_variable(variable).handle,
+        accum=_tf_variable(velocity).handle,
+        lr=tf.ones((), variable.dtype),
+        grad=step,
+        momentum=tf.cast(momentum, variable.dtype),
+    )
+
+
 def _without_duplicates(gradient: Tensor) -> Tensor:
     if not is_sparse(gradient):
         return gradient

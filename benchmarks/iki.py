@@ -4,6 +4,7 @@
     TFRECS_DATA=DIR python benchmarks/iki.py --only validate --data demo   # how many epochs
     TFRECS_DATA=DIR python benchmarks/iki.py --only ablation --data demo
     TFRECS_DATA=DIR python benchmarks/iki.py --only why --data lastfm
+    TFRECS_DATA=DIR python benchmarks/iki.py --only hybrid --data lastfm
     TFRECS_DATA=DIR python benchmarks/iki.py --only per_tag --data demo
     TFRECS_DATA=DIR python benchmarks/iki.py --only tags        # 300 tags of CiteULike-a
     python benchmarks/iki.py --only skills
@@ -26,10 +27,15 @@ from typing import Any
 import numpy as np
 from common import row, write
 from iki_data import SEED, SETS, Problem, auc_by_tag, features_of, ndcg, read, stderr_by, trained
-from iki_peers import Scores, peers
+from iki_peers import Scores, peers, positions, warp
 
 OURS = "IkiRanker, global"
 PAIRS = 2000
+WARP_TAGS = {  # which tags its features are
+    "ids alone": (False, False),
+    "ids and tags of users": (True, False),
+    "ids and tags of items": (False, True),
+}
 CHECKED = (2, 3, 4, 5, 6, 8, 10, 12)  # epochs at which the validation looks
 
 
@@ -168,6 +174,20 @@ def why(problem: Problem) -> list[Any]:
     from iki_variants import VARIANTS
 
     return beside(problem, {name: {"model": model} for name, model in VARIANTS.items()})
+
+
+def hybrid(problem: Problem) -> list[Any]:
+    """What hybrid MF by WARP owes to the tags: without those of users, of items, of both."""
+    from tfrecs.recipes.feed_candidates import tag_candidates
+
+    model, transform = trained(problem)
+    candidates = tag_candidates(model, transform, problem.split.train, problem.tables)
+    lists = candidate_lists(problem, candidates, transform)
+    models = {OURS: scorer(model, transform, problem.tables)}
+    position = positions(transform, problem)
+    for name, tags in WARP_TAGS.items():
+        models[f"Hybrid MF 32 (WARP), {name}"] = warp(problem, position, tags)
+    return [one for one in judged(problem, transform, models, lists) if one["model"] != OURS]
 
 
 def beside(problem: Problem, others: dict[str, dict[str, Any]]) -> list[Any]:
@@ -409,7 +429,7 @@ def latency(folder: Path) -> list[Any]:
 def main() -> None:
     """Runs the parts that are asked for; rows of the others are kept."""
     parser = argparse.ArgumentParser()
-    parser.add_argument("--only", default="validate,rank,reach,why,ablation,per_tag,skills,tags")
+    parser.add_argument("--only", default="validate,rank,reach,why,hybrid,ablation,per_tag,skills,tags")
     parser.add_argument("--data", default=",".join(SETS))
     parser.add_argument("--folder", type=Path)
     parser.add_argument("--processes", type=int, default=2)
@@ -420,6 +440,7 @@ def main() -> None:
         "rank": rank,
         "reach": reach,
         "why": why,
+        "hybrid": hybrid,
         "ablation": ablation,
         "validate": validate,
         "per_tag": per_tag,

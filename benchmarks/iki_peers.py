@@ -24,9 +24,7 @@ def peers(problem: Problem, transform: Any) -> dict[str, Scores]:
     from tfrecs.recipes.feed import observed
 
     tables, train = problem.tables, observed(problem.split.train)
-    item = transform.encode(tables.candidates.select(["item_id"]), ["item_id"])["item_id"]
-    position = np.zeros(item.max() + 1, np.int64)
-    position[item] = np.arange(len(item))
+    position = positions(transform, problem)
     found: dict[str, Scores] = {}
     factors = {"SVD 32": baselines.SVD(), "NMF 32": baselines.NMF()}
     factors[f"SVD {problem.rank}"] = baselines.SVD(problem.rank)
@@ -43,6 +41,15 @@ def peers(problem: Problem, transform: Any) -> dict[str, Scores]:
     found["Hybrid MF 32 (factorization machine, MSE)"] = machine(problem, position)
     found["Hybrid MF 32 (sums of features, WARP)"] = warp(problem, position)
     return found
+
+
+def positions(transform: Any, problem: Problem) -> np.ndarray:
+    """Returns the row of each item in the catalogue, by its id."""
+    items = problem.tables.candidates.select(["item_id"])
+    item = transform.encode(items, ["item_id"])["item_id"]
+    position = np.zeros(item.max() + 1, np.int64)
+    position[item] = np.arange(len(item))
+    return position
 
 
 def encoded(problem: Problem) -> tuple[Any, dict[str, np.ndarray], dict[str, np.ndarray]]:
@@ -89,9 +96,17 @@ def machine(problem: Problem, position: np.ndarray) -> Scores:
 
 
 def warp(
-    problem: Problem, position: np.ndarray, dim: int = 32, epochs: int = 10, rate: float = 0.05
+    problem: Problem,
+    position: np.ndarray,
+    tags: tuple[bool, bool] = (True, True),
+    dim: int = 32,
+    epochs: int = 10,
+    rate: float = 0.05,
 ) -> Scores:
-    """Returns LightFM's hybrid: sums of embeddings of features, trained by WARP on likes."""
+    """Returns LightFM's hybrid: sums of embeddings of features, trained by WARP on likes.
+
+    `tags` says whether the tags of users, and those of items, are among the features.
+    """
     import keras
     import tensorflow as tf
 
@@ -102,7 +117,10 @@ def warp(
     likes = problem.split.train.filter(np.asarray(problem.split.train["feedback"]) == 1)
     rows, columns = query_positions(likes, tables), candidate_positions(likes, tables)
     rng = np.random.default_rng(SEED)
-    bags = [bag(users["user_id"], users["user_tags"]), bag(sides["item_id"], sides["tags"])]
+    bags = [
+        bag(users["user_id"], users["user_tags"] * tags[0]),
+        bag(sides["item_id"], sides["tags"] * tags[1]),
+    ]
     weights = []
     for ids in bags:
         start = rng.normal(0, 1 / dim, (ids.max() + 1, dim + 1)) * (np.arange(dim + 1) < dim)

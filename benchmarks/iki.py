@@ -429,7 +429,8 @@ def latency(folder: Path) -> list[Any]:
 def main() -> None:
     """Runs the parts that are asked for; rows of the others are kept."""
     parser = argparse.ArgumentParser()
-    parser.add_argument("--only", default="validate,rank,reach,why,hybrid,ablation,per_tag,skills,tags")
+    every = "validate,rank,reach,why,hybrid,ablation,per_tag,skills,tags"
+    parser.add_argument("--only", default=every)
     parser.add_argument("--data", default=",".join(SETS))
     parser.add_argument("--folder", type=Path)
     parser.add_argument("--processes", type=int, default=2)

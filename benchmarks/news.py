@@ -284,7 +284,7 @@ def speed(arguments: argparse.Namespace) -> list[dict[str, Any]]:
             found["torch"].append(worker(arguments.torch, "torch", seconds))
             found["ours"].append(worker(own, "tfrecs_perceiver", seconds))
         ours, theirs = (float(np.median(found[name])) for name in ("ours", "torch"))
-        name, peer = "Perceiver, XLA", "torch Perceiver"
+        name, peer = "Perceiver", "torch Perceiver"
         rows.append(row("made up", shapes, name, "samples_per_s", ours, unit="1/s"))
         rows.append(row("made up", shapes, peer, "samples_per_s", theirs, unit="1/s", peer=peer))
         rows[-1]["ratio"] = ours / theirs

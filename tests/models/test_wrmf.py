@@ -1,6 +1,7 @@
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from tfrecs.features import log_q
 from tfrecs.models import IALS, WRMF
@@ -90,7 +91,8 @@ def test_it_comes_to_the_minimum_of_ials():
     exact.fit(events(), epochs=50)
     model = WRMF(spec(), 3, num_events=count, **setting)
     model.compile(keras.optimizers.Adam(0.05), "mse")
-    model.fit(rows, rows["label"], batch_size=count, epochs=400, verbose=0, shuffle=False)
+    steps = tf.data.Dataset.from_tensors((rows, rows["label"])).repeat(400)
+    model.fit(steps, shuffle=False, verbose=0)
     every = {"user_id": np.arange(2, 8), "item_id": np.arange(2, 9)}
     ours, theirs = (
         np.asarray(m.query(every)) @ np.asarray(m.candidate(every)).T for m in (model, exact)

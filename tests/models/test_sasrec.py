@@ -44,6 +44,21 @@ def test_a_position_does_not_see_the_future():
     assert (np.abs(found[0, 2:] - found[1, 2:]) > 1e-3).any()
 
 
+def test_embeddings_enter_times_the_root_of_their_width():
+    model = SASRec(spec(), 4, num_layers=1, max_length=3, dropout=0.0)
+    block = model.encoder.blocks[0]
+    for branch in (block.attention.output_dense, block.narrow):
+        branch.kernel.assign(np.zeros(branch.kernel.shape))  # a block that adds nothing
+    places = np.array([[0] * 4, [0] * 4, [0.5] * 4, [0, 1, 0, 1], [1, 0, 0, 0]])
+    model.encoder.positions.embeddings.assign(places)
+    history = np.array([[2, 3]])
+    total = 2 * np.asarray(model.items.embeddings)[[2, 3]] + places[3:]  # the last place is last
+    spread = total - total.mean(axis=1, keepdims=True)
+    expected = spread / np.sqrt((spread**2).mean(axis=1, keepdims=True))
+    found, _ = model._encode({"history": history, "history_mask": history > 0}, False)
+    np.testing.assert_allclose(np.asarray(found)[0], expected, atol=1e-4)
+
+
 def test_every_position_is_scored_against_its_next_item_and_the_negatives():
     model = SASRec(spec(), 8, dropout=0.0)
     data = from_sequences([2, 3, 4, 5, 6], [3, 2], 2, num_negatives=4)

@@ -16,7 +16,7 @@ from tfrecs.spec import FeatureSpec
 class SASRec(Retriever):
     """SASRec: the next item by self-attention over the items so far.
 
-    `h = Transformer(e(i_1) .. e(i_t)), each seeing those before; s_j = h_t . e_j`
+    `h = Transformer(sqrt(D) e(i_1) .. sqrt(D) e(i_t)), each seeing those before; s_j = h_t . e_j`
 
     Trained on sequences (`features.from_sequences`), every position predicts its next item: scores
     `(B L, 1 + N)` of it and of N sampled items that the batch shares; with `Sampled(Softmax())`,
@@ -107,6 +107,7 @@ class SASRec(Retriever):
         return scoring.dot(query, candidate)
 
     def _encode(self, batch: Batch, training: bool) -> tuple[Tensor, Tensor]:
-        x = self.items(column(batch, self.history_name))
+        rows = self.items(column(batch, self.history_name))
+        x = rows * rows.shape[-1] ** 0.5  # as large as what the blocks add to it
         mask = column(batch, f"{self.history_name}_mask")
         return self.encoder(x, mask, training=training), mask

@@ -398,7 +398,7 @@ def main() -> None:
         help="where contexts enter in globo, by commas; the first is what others are compared with",
     )
     parser.add_argument("--sets", default="LastFM", help="data sets of s3rec, by commas")
-    parser.add_argument("--epochs", type=int, default=60, help="epochs of s3rec")
+    parser.add_argument("--epochs", type=int, default=120, help="epochs of s3rec")
     arguments = parser.parse_args()
     import tensorflow as tf
 

@@ -200,7 +200,7 @@ def trained_sasrec(users: Any, epochs: int) -> tuple[np.ndarray, np.ndarray]:
     steps = from_sequences(
         np.concatenate(train), [len(items) for items in train], 128, num_negatives=512
     )
-    model = SASRec(spec, 64, dropout=0.4)
+    model = SASRec(spec, 64, dropout=0.5)
     loss = Sampled(Softmax(), reduction="mean_with_sample_weight")
     model.compile(LazyAdam(2e-3), loss, steps_per_execution=4, jit_compile=False)
     best, found = -1.0, None

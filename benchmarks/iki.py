@@ -21,6 +21,7 @@ import argparse
 import json
 import os
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -135,12 +136,17 @@ def candidate_lists(problem: Problem, candidates: Any, transform: Any) -> Any:
 
 def rank(problem: Problem) -> list[Any]:
     """The ranker against the others."""
+    return compared(problem, lambda transform: peers(problem, transform))
+
+
+def compared(problem: Problem, others: Callable[[Any], dict[str, Scores]]) -> list[Any]:
+    """Returns the rows of the ranker and of others, which get its features, on the same lists."""
     from tfrecs.recipes.feed_candidates import tag_candidates
 
     model, transform = trained(problem)
     candidates = tag_candidates(model, transform, problem.split.train, problem.tables)
     lists = candidate_lists(problem, candidates, transform)
-    models = {OURS: scorer(model, transform, problem.tables)} | peers(problem, transform)
+    models = {OURS: scorer(model, transform, problem.tables)} | others(transform)
     return judged(problem, transform, models, lists)
 
 
@@ -178,30 +184,32 @@ def why(problem: Problem) -> list[Any]:
 
 def hybrid(problem: Problem) -> list[Any]:
     """What hybrid MF by WARP owes to the tags: without those of users, of items, of both."""
-    from tfrecs.recipes.feed_candidates import tag_candidates
 
-    model, transform = trained(problem)
-    candidates = tag_candidates(model, transform, problem.split.train, problem.tables)
-    lists = candidate_lists(problem, candidates, transform)
-    models = {OURS: scorer(model, transform, problem.tables)}
-    position = positions(transform, problem)
-    for name, tags in WARP_TAGS.items():
-        models[f"Hybrid MF 32 (WARP), {name}"] = warp(problem, position, tags)
-    return [one for one in judged(problem, transform, models, lists) if one["model"] != OURS]
+    def others(transform: Any) -> dict[str, Scores]:
+        position = positions(transform, problem)
+        return {
+            f"Hybrid MF 32 (WARP), {name}": warp(problem, position, tags)
+            for name, tags in WARP_TAGS.items()
+        }
+
+    return but_ours(compared(problem, others))
 
 
-def beside(problem: Problem, others: dict[str, dict[str, Any]]) -> list[Any]:
+def beside(problem: Problem, variants: dict[str, dict[str, Any]]) -> list[Any]:
     """Returns the rows of rankers that are trained otherwise, beside the ranker."""
-    from tfrecs.recipes.feed_candidates import tag_candidates
 
-    model, transform = trained(problem)
-    candidates = tag_candidates(model, transform, problem.split.train, problem.tables)
-    lists = candidate_lists(problem, candidates, transform)
-    models = {OURS: scorer(model, transform, problem.tables)}
-    for name, options in others.items():
-        models[name] = scorer(trained(problem, **options)[0], transform, problem.tables)
-    found = judged(problem, transform, models, lists)
-    return [one for one in found if one["model"] != OURS]
+    def others(transform: Any) -> dict[str, Scores]:
+        return {
+            name: scorer(trained(problem, **options)[0], transform, problem.tables)
+            for name, options in variants.items()
+        }
+
+    return but_ours(compared(problem, others))
+
+
+def but_ours(rows: list[Any]) -> list[Any]:
+    """Returns the rows of the others; `rank` has the ranker's."""
+    return [one for one in rows if one["model"] != OURS]
 
 
 def validate(problem: Problem) -> list[Any]:

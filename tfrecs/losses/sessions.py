@@ -118,7 +118,7 @@ class BPRMax(ListLoss):
 
     def pairs(self, positive: Tensor, negatives: Tensor, num_negatives: Tensor) -> Tensor:
         """Returns the loss of each positive against its negatives, `(B,)`."""
-        live = negatives > lowest(negatives) / 2
+        live = _live(negatives)
         if self.elu:
             positive = ops.elu(positive, self.elu)
             negatives = ops.where(live, ops.elu(negatives, self.elu), negatives)
@@ -160,10 +160,15 @@ def per_positive(
 
 def _top1(positive: Tensor, negatives: Tensor) -> Tensor:
     # what does not count would overflow when squared
-    squares = ops.square(ops.where(negatives > lowest(negatives) / 2, negatives, 0))
+    squares = ops.square(ops.where(_live(negatives), negatives, 0))
     return ops.sigmoid(negatives - positive) + ops.sigmoid(squares)
 
 
 def _counted(negatives: Tensor) -> Tensor:
     """Returns 1 where a negative counts, else 0."""
-    return ops.cast(negatives > lowest(negatives) / 2, negatives.dtype)
+    return ops.cast(_live(negatives), negatives.dtype)
+
+
+def _live(negatives: Tensor) -> Tensor:
+    """Returns where a negative counts, bool."""
+    return negatives > lowest(negatives) / 2

@@ -46,6 +46,7 @@ class Column:
 PUBLISHED = "all of Criteo, as published"
 SPEED = "fit, batch 4096, 1,000,000 rows x 16, 26 features, in turn"
 OPTIMIZERS = "*, * epochs"  # one model by several optimizers: docs/benchmarks.md compares them
+BLOOM = "*Bloom embedding*"  # one model by several compressions: likewise
 RANKED = "all items ranked for every event but the first, ties standard"
 GLOBO, DRAWN = "globo-clicks, last 99,999 events", RANKED + ", 20,000 test events drawn"
 FRESH = DRAWN + ", items first seen under*"
@@ -73,8 +74,8 @@ BOARDS = {
         Column("factorization", "ml-100k", "official*", "fit_s", "its training, s"),
     ),
     "sessions": (
-        Column("sessions", "rsc15-100k", RANKED, "recall@20", "RSC15, recall@20"),
-        Column("sessions", "rsc15-100k", RANKED, "mrr@20", "MRR@20"),
+        Column("sessions", "rsc15-100k", RANKED, "recall@20", "RSC15, recall@20", BLOOM),
+        Column("sessions", "rsc15-100k", RANKED, "mrr@20", "MRR@20", BLOOM),
         Column("sessions", GLOBO, DRAWN, "recall@10", "Globo, recall@10"),
         Column("sessions", GLOBO, FRESH, "recall@10", "of items under 12 h old"),
     ),

@@ -170,7 +170,8 @@ def parity(arguments: Any) -> list[dict[str, Any]]:
         found["ours"].append(judged(model, transform, sessions))
         print(seed, found["ours"][-1], flush=True)
         if arguments.peer_repo:
-            found["theirs"].append(peer(arguments, setting, arrays, "--seed", str(seed)))
+            more = ("--seed", str(seed), "--threads", "1")  # sums in the same order each time
+            found["theirs"].append(peer(arguments, setting, arrays, *more))
             print(seed, found["theirs"][-1], flush=True)
     name = f"GRU4Rec 100, cross-entropy, batch 32, 2,048 samples, {setting['n_epochs']} epochs"
     label = f"{sessions.name}, {sessions.train.num_rows:,} events"

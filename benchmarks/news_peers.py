@@ -218,8 +218,10 @@ def tfrecs_perceiver(seconds, repo, batch=8):
             )
 
         def call(self, inputs):
-            user, items = (ops.mean(self.encoder(x), 1) for x in inputs)
-            items = ops.reshape(items, (2, -1, LATENT_DIM))
+            latents = ops.concatenate([self.encoder.read(x) for x in inputs], axis=0)
+            vectors = ops.mean(self.encoder.process(latents), 1)
+            user, *items = ops.split(vectors, 3, axis=0)
+            items = ops.stack(items)
             square = ops.sum(ops.square(user - items), -1)  # (2, B)
             return -ops.sqrt(ops.transpose(square) + 1e-6)
 

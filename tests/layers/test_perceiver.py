@@ -35,7 +35,9 @@ def reference(layer, query, inputs, mask):
         return x @ np.asarray(by.kernel) + np.asarray(by.bias)
 
     q, y = norm(query, layer.query_norm), norm(inputs, layer.input_norm)
-    q, k, v = dense(q, layer.query), dense(y, layer.key), dense(y, layer.value)
+    # whatever bias a key has, softmax takes it away
+    k = y @ np.asarray(layer.key.kernel) + np.linspace(-2, 2, q.shape[-1])
+    q, v = dense(q, layer.query), dense(y, layer.value)
     scores = np.where(mask[:, None], q @ k.swapaxes(1, 2) / np.sqrt(q.shape[-1]), -np.inf)
     weights = np.exp(scores - scores.max(-1, keepdims=True))
     weights /= weights.sum(-1, keepdims=True)
@@ -76,6 +78,29 @@ def model(seed=0):
 def inputs(seed=0):
     rng = np.random.default_rng(seed)
     return rng.normal(size=(4, 9, 7)).astype("float32"), rng.random((4, 9)) < 0.7
+
+
+@pytest.mark.parametrize("masked", [False, True])
+def test_queries_that_attend_to_themselves_are_their_own_inputs(masked):
+    own, other = PerceiverAttention(6, num_heads=2), PerceiverAttention(6, 6, num_heads=2)
+    perturbed(own)
+    for norm in ("query_norm", "norm"):
+        getattr(other, norm).set_weights(getattr(own, norm).get_weights())
+    other.input_norm.set_weights(own.query_norm.get_weights())
+    for name in ("query", "key", "value", "output_dense", "wide", "narrow"):
+        getattr(other, name).set_weights(getattr(own, name).get_weights())
+    x = np.random.default_rng(3).normal(size=(2, 5, 6)).astype("float32")
+    mask = np.array([[True, True, False, True, False], [True] * 5]) if masked else None
+    np.testing.assert_allclose(own(x, None, mask), other(x, x, mask), rtol=1e-5, atol=1e-5)
+
+
+def test_latents_of_inputs_of_two_lengths_go_through_together():
+    encoder, _ = model()
+    x, mask = inputs()
+    both = [encoder.read(x, mask), encoder.read(x[:2, :3])]
+    found = encoder.process(ops.concatenate(both, axis=0))
+    np.testing.assert_allclose(found[:4], encoder(x, mask), rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(found[4:], encoder(x[:2, :3]), rtol=1e-5, atol=1e-5)
 
 
 def test_padding_changes_nothing():
@@ -166,6 +191,9 @@ def peer_outputs(python, folder):
         ):
             for number, weight in enumerate(getattr(layer, name).get_weights()):
                 arrays[f"{prefix}/{name}/{number}"] = weight
+        # the peer's keys have a bias, which changes nothing
+        bias = np.linspace(-2, 2, len(arrays[f"{prefix}/query/1"]))
+        arrays[f"{prefix}/key/1"] = bias.astype("float32")
     np.savez(folder / "in.npz", **arrays)
     command = [python, PEER, folder / "in.npz", folder / "out.npz"]
     subprocess.run(command, check=True, capture_output=True)

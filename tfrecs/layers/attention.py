@@ -49,7 +49,7 @@ class SelfAttention(keras.layers.Layer):
         all_three = ops.matmul(x, ops.concatenate(self.kernels, axis=1))  # (B, L, 3 H d)
         shape = (-1, length, 3, self.num_heads, self.head_dim)
         all_three = ops.transpose(ops.reshape(all_three, shape), (2, 0, 3, 1, 4))
-        q, k, v = all_three[0], all_three[1], all_three[2]  # (B, H, L, d)
+        q, k, v = ops.unstack(all_three, 3, axis=0)  # (B, H, L, d)
         scores = ops.matmul(q, ops.swapaxes(k, -1, -2)) * self.head_dim**-0.5  # (B, H, L, L)
         weights = attention_weights(scores, kept)
         found = ops.swapaxes(ops.matmul(weights, v), 1, 2)  # (B, L, H, d)

@@ -20,6 +20,7 @@ class PerceiverAttention(keras.layers.Layer):
     Time and memory are linear in the number of inputs. Where a row has no input at all, the
     attention adds nothing. Scale and offset of the inputs' normalisation are multiplied into the
     weights of keys and values, so that inputs which are no result of training cost no gradient.
+    Keys have no bias: it would add the same to all scores of a query, which softmax takes away.
 
     Args:
         query_dim: Width of the queries, and of what comes out.
@@ -51,12 +52,13 @@ class PerceiverAttention(keras.layers.Layer):
         if query_dim % num_heads:
             raise ValueError(checks.expected("num_heads", f"a divisor of {query_dim}", num_heads))
         self.num_heads, self.residual, self.own = num_heads, residual, input_dim is None
+        self.scale = (query_dim // num_heads) ** -0.5
         input_dim = input_dim or query_dim
 
-        def dense(number: int, units: int, dim: int, activation: str | None = None) -> Any:
+        def dense(number: int, units: int, dim: int, **options: Any) -> Any:
             start = keras.initializers.GlorotUniform(seed + number)
             layer = keras.layers.Dense(
-                units, activation, kernel_initializer=start, dtype=self.dtype_policy
+                units, kernel_initializer=start, dtype=self.dtype_policy, **options
             )
             layer.build((None, None, dim))
             return layer
@@ -69,9 +71,10 @@ class PerceiverAttention(keras.layers.Layer):
         self.query_norm, self.norm = norm(query_dim), norm(query_dim)
         self.input_norm = self.query_norm if self.own else norm(input_dim)
         self.query = dense(1, query_dim, query_dim)
-        self.key, self.value = (dense(n, query_dim, input_dim) for n in (2, 3))
+        self.key = dense(2, query_dim, input_dim, use_bias=False)
+        self.value = dense(3, query_dim, input_dim)
         self.output_dense = dense(4, query_dim, query_dim)
-        self.wide = dense(5, widening * query_dim, query_dim, "gelu")
+        self.wide = dense(5, widening * query_dim, query_dim, activation="gelu")
         self.narrow = dense(6, query_dim, widening * query_dim)
         self.built = True
 
@@ -89,32 +92,49 @@ class PerceiverAttention(keras.layers.Layer):
 
     def attend(self, query: Tensor, inputs: Tensor, kept: Tensor) -> Tensor:
         """Returns `W_o Attention(...)`, `(B, N, query_dim)`."""
-        q = self._split(self.query(self.query_norm(query)))  # (B, H, N, d)
-        q = q * q.shape[-1] ** -0.5
-        wide = _wide(inputs)
-        mean, variance = ops.moments(wide, axes=-1, keepdims=True)
-        normal = ops.cast((wide - mean) * ops.rsqrt(variance + _EPSILON), self.compute_dtype)
-        latents, width = query.shape[1], inputs.shape[-1]
-        products = self.num_heads * latents * width  # for each input, of either kind below
-        if query.shape[0] == 1 and products <= query.shape[2] * (width + latents):
-            found = self._by_queries(q, normal, kept)
+        latents = query.shape[1]
+        normal = self.query_norm(query)
+        if self.own:
+            found = self._of_themselves(normal, kept)
         else:
-            found = self._by_keys(q, normal, kept)
+            q = self._split(self.query(normal)) * self.scale  # (B, H, N, d)
+            wide, width = _wide(inputs), inputs.shape[-1]
+            mean, variance = ops.moments(wide, axes=-1, keepdims=True)
+            normal = ops.cast((wide - mean) * ops.rsqrt(variance + _EPSILON), self.compute_dtype)
+            products = self.num_heads * latents * width  # for each input, of either kind below
+            if query.shape[0] == 1 and products <= query.shape[2] * (width + latents):
+                found = self._by_queries(q, normal, kept)
+            else:
+                found = self._by_keys(q, normal, kept)
         found = ops.reshape(ops.swapaxes(found, 1, 2), (-1, latents, query.shape[2]))
         found = self.output_dense(found)
         if kept is None:
             return found
         return ops.where(ops.any(kept, axis=1)[:, None, None], found, ops.zeros_like(found))
 
+    def _of_themselves(self, normal: Tensor, kept: Tensor) -> Tensor:
+        """Returns `(B, H, N, d)` by one product for queries, keys and values."""
+        kernels = [_wide(x.kernel) for x in (self.query, self.key, self.value)]
+        of_query, of_value = (_wide(x.bias) for x in (self.query, self.value))
+        biases = [of_query, ops.zeros_like(of_query), of_value]
+        kernel, bias = (
+            ops.cast(ops.concatenate(x, axis=-1), self.compute_dtype) for x in (kernels, biases)
+        )
+        shape = (normal.shape[1], 3, self.num_heads, normal.shape[2] // self.num_heads)
+        all_three = ops.reshape(ops.matmul(normal, kernel) + bias, (-1, *shape))
+        q, k, v = ops.unstack(ops.transpose(all_three, (2, 0, 3, 1, 4)), 3)
+        scores = ops.matmul(q, ops.swapaxes(k, -1, -2)) * self.scale  # (B, H, N, N)
+        return ops.matmul(attention_weights(scores, kept), v)
+
     def _by_keys(self, q: Tensor, normal: Tensor, kept: Tensor) -> Tensor:
         """Returns `(B, H, N, d)` by keys and values of the normalised inputs."""
-        kernel = _wide(ops.concatenate([self.key.kernel, self.value.kernel], axis=1))
-        bias = _wide(ops.concatenate([self.key.bias, self.value.bias]))
-        bias = bias + ops.matmul(ops.expand_dims(_wide(self.input_norm.beta), 0), kernel)[0]
-        kernel = ops.expand_dims(_wide(self.input_norm.gamma), 1) * kernel
+        gamma, beta = (_wide(x) for x in (self.input_norm.gamma, self.input_norm.beta))
+        key, value = (_wide(x.kernel) for x in (self.key, self.value))
+        kernel = ops.expand_dims(gamma, 1) * ops.concatenate([key, value], axis=1)
+        bias = _wide(self.value.bias) + ops.matmul(ops.expand_dims(beta, 0), value)[0]
         both = ops.matmul(normal, ops.cast(kernel, self.compute_dtype))
-        both = both + ops.cast(bias, self.compute_dtype)
-        k, v = (self._split(x) for x in ops.split(both, 2, axis=-1))  # (B, H, M, d)
+        k, v = ops.split(both, 2, axis=-1)
+        k, v = self._split(k), self._split(v + ops.cast(bias, self.compute_dtype))  # (B, H, M, d)
         scores = ops.matmul(q, ops.swapaxes(k, -1, -2))  # (B, H, N, M)
         return ops.matmul(attention_weights(scores, kept), v)
 
@@ -125,19 +145,17 @@ class PerceiverAttention(keras.layers.Layer):
         """
         gamma, beta = (_wide(x) for x in (self.input_norm.gamma, self.input_norm.beta))
         key, value = (self._heads(x.kernel) for x in (self.key, self.value))  # (H, C, d)
-        q = _wide(q)[0]  # (H, N, d)
-        asked = ops.matmul(q, ops.swapaxes(key, 1, 2))  # (H, N, C)
-        const = ops.matmul(q, self._heads(self.key.bias)[..., None])[..., 0]
-        const = const + ops.sum(asked * beta, axis=-1)  # (H, N)
+        q, width = _wide(q)[0], normal.shape[-1]  # (H, N, d)
         heads, latents = q.shape[0], q.shape[1]
+        asked = ops.matmul(q, ops.swapaxes(key, 1, 2)) * gamma  # (H, N, C)
+        asked = ops.cast(ops.reshape(asked, (1, heads * latents, width)), self.compute_dtype)
         # no product broadcasts a matrix over a batch: TensorFlow 2.20 crashes in one on the CPU
-        asked = ops.transpose(ops.reshape(asked * gamma, (heads * latents, -1)))  # (C, H N)
-        scores = ops.matmul(normal, ops.cast(asked, self.compute_dtype))  # (B, M, H N)
-        scores = scores + ops.cast(ops.reshape(const, (-1,)), self.compute_dtype)
-        weights = attention_weights(ops.swapaxes(scores, 1, 2), kept)  # (B, H N, M)
+        asked = asked + ops.zeros_like(normal[:, :1, :1])
+        scores = ops.matmul(asked, ops.swapaxes(normal, 1, 2))  # (B, H N, M)
+        weights = attention_weights(scores, kept)
         found = _wide(ops.matmul(weights, normal)) * gamma + beta  # (B, H N, C)
-        found = ops.reshape(found, (-1, heads, latents, normal.shape[-1]))
-        found = ops.reshape(ops.swapaxes(found, 0, 1), (heads, -1, normal.shape[-1]))
+        found = ops.reshape(found, (-1, heads, latents, width))
+        found = ops.reshape(ops.swapaxes(found, 0, 1), (heads, -1, width))
         found = ops.matmul(found, value) + self._heads(self.value.bias)[:, None]  # (H, B N, d)
         found = ops.reshape(found, (heads, -1, latents, value.shape[-1]))
         return ops.cast(ops.swapaxes(found, 0, 1), self.compute_dtype)
@@ -231,8 +249,19 @@ class PerceiverEncoder(keras.layers.Layer):
 
     def call(self, inputs: Tensor, kept: Tensor = None) -> Tensor:
         """Returns latents `(B, N, D)` of inputs `(B, M, input_dim)` and `kept`, bool `(B, M)`."""
+        return self.process(self.read(inputs, kept))
+
+    def read(self, inputs: Tensor, kept: Tensor = None) -> Tensor:
+        """Returns latents `(B, N, D)` that have attended to the inputs, and not yet to others.
+
+        Those of inputs of several lengths can go through `process` together, which is faster.
+        """
         latents = ops.expand_dims(ops.cast(self.latents, self.compute_dtype), 0)
-        x = self.cross(latents, inputs, kept)
+        return self.cross(latents, inputs, kept)
+
+    def process(self, latents: Tensor) -> Tensor:
+        """Returns latents `(B, N, D)` that have attended to themselves."""
+        x = latents
         for _ in range(self.num_blocks):
             for layer in self.layers:
                 x = layer(x)

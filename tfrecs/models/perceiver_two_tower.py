@@ -145,23 +145,19 @@ class PerceiverTwoTower(Retriever):
 
     def call(self, batch: Batch, training: bool = False) -> Tensor:
         """Returns scores `(B, B)` or `(B, C)`."""
-        candidate, place = None, f"{self.tokens.item_id.name}_place"
+        items, place = None, f"{self.tokens.item_id.name}_place"
         if self.class_name is None and place in batch:
-            candidate = self.tokens.distinct(batch, self._items)
-        if candidate is None:
+            items = self.tokens.distinct(batch, self._read_items)
+        if items is None:
             return self.score(self.query(batch, training), self.candidate(batch, training))
-        return self.score(self.query(batch, training), ops.take(candidate, batch[place], axis=0))
+        users = self._read_users(batch)
+        vectors = self._vectors(ops.concatenate([users, items], axis=0))
+        size = ops.shape(users)[0]
+        return self.score(vectors[:size], ops.take(vectors[size:], batch[place], axis=0))
 
     def query(self, batch: Batch, training: bool = False) -> Tensor:
         """Returns the users' vectors `(B, D)`."""
-        parts = []
-        for number, (name, longest) in enumerate(self.histories.items()):
-            parts.append(self._history(batch, name, number, longest))
-        for name in self.own:
-            ids = batch[name]
-            ids = ops.expand_dims(ids, -1) if len(ids.shape) == 1 else ids
-            parts.append(self._feature(name, ids))
-        vector = self._encode(parts)
+        vector = self._vectors(self._read_users(batch))
         if self.class_name is None:
             return vector
         return ops.concatenate([vector, ops.ones_like(vector[:, :1])], axis=-1)  # for the bias
@@ -170,7 +166,7 @@ class PerceiverTwoTower(Retriever):
         """Returns the items' (or classes') vectors `(C, D)` or `(B, C, D)`."""
         if self.class_name is not None:
             return self.class_vectors(column(batch, self.class_name))
-        return encode_lists(self.tokens.given(batch), self._items)
+        return encode_lists(self.tokens.given(batch), lambda x: self._vectors(self._read_items(x)))
 
     def score(self, query: Tensor, candidate: Tensor) -> Tensor:
         """Returns scores `(B, C)`, higher is nearer."""
@@ -182,48 +178,65 @@ class PerceiverTwoTower(Retriever):
             score = -ops.sqrt(1e-6 - score)  # the root of 0 has no gradient
         return ops.cast(score, query.dtype)
 
-    def _items(self, features: Features) -> Tensor:
-        """Returns vectors `(N, D)` of features `(N, L)`."""
-        return self._encode([self._feature(name, features[name]) for name in self.tokens.names])
+    def _read_users(self, batch: Batch) -> Tensor:
+        """Returns the latents of users, `(B, N, L)`."""
+        parts = []
+        for number, (name, longest) in enumerate(self.histories.items()):
+            parts.append(self._history(batch, name, number, longest))
+        for name in self.own:
+            ids = batch[name]
+            ids = ops.expand_dims(ids, -1) if len(ids.shape) == 1 else ids
+            parts.append(self._feature(name, ids))
+        return self._read(parts)
+
+    def _read_items(self, features: Features) -> Tensor:
+        """Returns the latents of items, `(M, N, L)`, of features `(M, T)`."""
+        return self._read([self._feature(name, features[name]) for name in self.tokens.names])
+
+    def _read(self, parts: list[tuple[Tensor, Tensor]]) -> Tensor:
+        """Returns latents of groups of tokens `(M, T, C)` with masks `(M, T)`."""
+        return self.encoder.read(*(ops.concatenate(x, axis=1) for x in zip(*parts, strict=True)))
+
+    def _vectors(self, latents: Tensor) -> Tensor:
+        """Returns vectors `(M, D)` of latents `(M, N, L)`."""
+        vector = self.decoder(self.encoder.process(latents))[:, 0]
+        return ops.normalize(vector, axis=-1) if self.distance == "cosine" else vector
 
     def _history(self, batch: Batch, name: str, number: int, longest: int) -> tuple[Tensor, Tensor]:
         """Returns the tokens `(B, H L, C)` of all items of a history, and their mask."""
         ids = column(batch, name)
         clicked = column(batch, f"{name}_mask")
-        features = self.tokens.rows(ids)
-        parts = [self._feature(feature, features[feature]) for feature in self.tokens.names]
-        x, mask = (ops.concatenate(side, axis=2) for side in zip(*parts, strict=True))
-        mask = ops.logical_and(mask, ops.expand_dims(clicked, -1))  # (B, H, L)
+        features, kind, encoded = self.tokens.rows(ids), None, None
         if "type" in self.encodings and len(self.histories) > 1:
-            own = ops.cast(self.history_types[number], x.dtype)
-            start = self.tokens.dim
-            x = ops.concatenate(
-                [
-                    x[..., :start],
-                    x[..., start : start + TYPE_DIM] + own,
-                    x[..., start + TYPE_DIM :],
-                ],
-                axis=-1,
-            )
+            kind = self.history_types[number]
         if "history" in self.encodings:
             places = ops.arange(1, ops.shape(ids)[1] + 1)
             last = ops.max(ops.where(clicked, places, 0), axis=1, keepdims=True)
             ago = ops.cast(last - places, "float32")  # 0 for the last item
             p = ops.clip(1 - 2 * ago / max(longest - 1, 1), -1.0, 1.0)
             encoded = fourier_features(p, HISTORY_BANDS, MAX_FREQUENCY)  # (B, H, 9)
-            encoded = ops.cast(ops.expand_dims(encoded, 2), x.dtype)
-            x = ops.concatenate(
-                [x[..., : -encoded.shape[-1]], encoded + ops.zeros_like(x[..., :1])], axis=-1
-            )
+        parts = [self._feature(name, features[name], kind, encoded) for name in self.tokens.names]
+        x, mask = (ops.concatenate(side, axis=2) for side in zip(*parts, strict=True))
+        mask = ops.logical_and(mask, ops.expand_dims(clicked, -1))  # (B, H, L)
         size = (-1, ops.shape(x)[1] * ops.shape(x)[2])
         return ops.reshape(x, (*size, x.shape[-1])), ops.reshape(mask, size)
 
-    def _feature(self, name: str, ids: Tensor) -> tuple[Tensor, Tensor]:
-        """Returns tokens `(..., L, C)` with their encodings, that of a history's place zeros."""
+    def _feature(
+        self, name: str, ids: Tensor, history: Tensor = None, ago: Tensor = None
+    ) -> tuple[Tensor, Tensor]:
+        """Returns tokens `(..., L, C)` with their encodings.
+
+        Args:
+            name: The feature.
+            ids: `(..., L)`.
+            history: Type of the history that they are of, added to the feature's.
+            ago: Its encoded places `(B, H, 9)`; zeros without.
+        """
         x, mask = self.tokens.tokens(name, ids)
         parts, like = [x], ops.zeros_like(x[..., :1])
         if "type" in self.encodings:
             kind = self.types[list(self.tokens.widths).index(name)]
+            kind = kind if history is None else kind + history
             parts.append(ops.cast(kind, x.dtype) + like)
         if "word" in self.encodings:
             size = 2 * WORD_BANDS + 1
@@ -235,11 +248,7 @@ class PerceiverTwoTower(Retriever):
                 encoded = fourier_features(ops.minimum(p, 1.0), WORD_BANDS, MAX_FREQUENCY)
                 parts.append(ops.cast(encoded, x.dtype) + like)
         if "history" in self.encodings:
-            parts.append(ops.repeat(like, 2 * HISTORY_BANDS + 1, axis=-1))
+            size = 2 * HISTORY_BANDS + 1
+            zeros = ops.repeat(like, size, axis=-1)
+            parts.append(zeros if ago is None else ops.cast(ago[..., None, :], x.dtype) + like)
         return ops.concatenate(parts, axis=-1), mask
-
-    def _encode(self, parts: list[tuple[Tensor, Tensor]]) -> Tensor:
-        """Returns vectors `(N, D)` of groups of tokens `(N, L, C)` with masks `(N, L)`."""
-        x, mask = (ops.concatenate(side, axis=1) for side in zip(*parts, strict=True))
-        vector = self.decoder(self.encoder(x, mask))[:, 0]
-        return ops.normalize(vector, axis=-1) if self.distance == "cosine" else vector

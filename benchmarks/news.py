@@ -279,15 +279,21 @@ def speed(arguments: argparse.Namespace) -> list[dict[str, Any]]:
     own, seconds, rows = sys.executable, arguments.seconds, []
     if arguments.torch:
         shapes = "1,600 user tokens, 2 x 160 of news, width 332, 32 latents of 256, batch 8"
-        found = {"ours": [], "torch": []}
-        for _ in range(2):
-            found["torch"].append(worker(arguments.torch, "torch", seconds))
-            found["ours"].append(worker(own, "tfrecs_perceiver", seconds))
-        ours, theirs = (float(np.median(found[name])) for name in ("ours", "torch"))
-        name, peer = "Perceiver", "torch Perceiver"
-        rows.append(row("made up", shapes, name, "samples_per_s", ours, unit="1/s"))
-        rows.append(row("made up", shapes, peer, "samples_per_s", theirs, unit="1/s", peer=peer))
-        rows[-1]["ratio"] = ours / theirs
+        kinds = {"": "", "_bfloat16": ", mixed bfloat16"}
+        found: dict[str, list[float]] = {}
+        for _ in range(arguments.rounds):
+            for kind in kinds:
+                for python, model in ((arguments.torch, "torch"), (own, "tfrecs_perceiver")):
+                    rate = worker(python, model + kind, seconds)
+                    found.setdefault(model + kind, []).append(rate)
+        for kind, told in kinds.items():
+            ours, theirs = (
+                float(np.median(found[model + kind])) for model in ("tfrecs_perceiver", "torch")
+            )
+            name, peer = f"Perceiver{told}", f"torch Perceiver{told}"
+            rows.append(row("made up", shapes, name, "samples_per_s", ours, unit="1/s"))
+            rows.append(row("made up", shapes, peer, "samples_per_s", theirs, unit="1/s", peer=peer))
+            rows[-1]["ratio"] = ours / theirs
     shapes = "MIND shapes: title 30 (6 to 15 words), history 50, 1 + 4 candidates, batch 32"
     names = {
         "tfrecs_nrms": "NRMS, distinct news, LazyAdam",
@@ -349,6 +355,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=2)
     parser.add_argument("--epochs", type=int, default=1, help=f"of {SAMPLES:,} clicks each")
     parser.add_argument("--seconds", type=float, default=8, help="of each timing")
+    parser.add_argument("--rounds", type=int, default=3, help="of timings, in turn")
     parser.add_argument("--torch", default="", help="interpreter with torch")
     parser.add_argument("--legacy", default="", help="interpreter with tf_keras")
     parser.add_argument("--repo", default="", help="checkout of recommenders-team/recommenders")

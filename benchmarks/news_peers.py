@@ -194,7 +194,7 @@ def tfrecs_nrms_adam(seconds, repo):
     return tfrecs_nrms(seconds, repo, lazy=False)
 
 
-def tfrecs_perceiver(seconds, repo, batch=8):
+def tfrecs_perceiver(seconds, repo, batch=8, dtype=None):
     """Our Perceiver IO on the torch peer's inputs, by `train_on_batch`."""
     import tensorflow as tf
 
@@ -208,18 +208,19 @@ def tfrecs_perceiver(seconds, repo, batch=8):
 
     class Towers(keras.Model):
         def __init__(self):
-            super().__init__()
+            super().__init__(dtype=dtype)
             self.encoder = PerceiverEncoder(
                 *(WIDTH, LATENTS, LATENT_DIM),
                 num_layers=LAYERS,
                 num_heads=8,
                 cross_heads=8,
                 widening=4,
+                dtype=self.dtype_policy,
             )
 
         def call(self, inputs):
             latents = ops.concatenate([self.encoder.read(x) for x in inputs], axis=0)
-            vectors = ops.mean(self.encoder.process(latents), 1)
+            vectors = ops.mean(ops.cast(self.encoder.process(latents), "float32"), 1)
             user, *items = ops.split(vectors, 3, axis=0)
             items = ops.stack(items)
             square = ops.sum(ops.square(user - items), -1)  # (2, B)
@@ -233,7 +234,12 @@ def tfrecs_perceiver(seconds, repo, batch=8):
     return timed(lambda turn: model.train_on_batch((user, items), labels), seconds, batch)
 
 
-def torch(seconds, repo, batch=8):
+def tfrecs_perceiver_bfloat16(seconds, repo):
+    """The same in mixed precision."""
+    return tfrecs_perceiver(seconds, repo, dtype="mixed_bfloat16")
+
+
+def torch(seconds, repo, batch=8, half=False):
     """A Perceiver IO of torch's own parts; attention by softmax, which is its faster way here."""
     import torch
     from torch import nn
@@ -279,13 +285,19 @@ def torch(seconds, repo, batch=8):
     items = torch.randn(2 * batch, ITEM_TOKENS, WIDTH)
 
     def step(turn):
-        vectors = net(items)
-        loss = nn.functional.triplet_margin_loss(net(user), vectors[:batch], vectors[batch:])
+        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=half):
+            vectors, users = net(items).float(), net(user).float()
+        loss = nn.functional.triplet_margin_loss(users, vectors[:batch], vectors[batch:])
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
 
     return timed(step, seconds, batch)
+
+
+def torch_bfloat16(seconds, repo):
+    """The same in mixed precision."""
+    return torch(seconds, repo, half=True)
 
 
 if __name__ == "__main__":

@@ -292,8 +292,8 @@ def speed(arguments: argparse.Namespace) -> list[dict[str, Any]]:
             )
             name, peer = f"Perceiver{told}", f"torch Perceiver{told}"
             rows.append(row("made up", shapes, name, "samples_per_s", ours, unit="1/s"))
-            rows.append(row("made up", shapes, peer, "samples_per_s", theirs, unit="1/s", peer=peer))
-            rows[-1]["ratio"] = ours / theirs
+            options = {"unit": "1/s", "peer": peer, "ratio": ours / theirs}
+            rows.append(row("made up", shapes, peer, "samples_per_s", theirs, **options))
     shapes = "MIND shapes: title 30 (6 to 15 words), history 50, 1 + 4 candidates, batch 32"
     names = {
         "tfrecs_nrms": "NRMS, distinct news, LazyAdam",

@@ -7,6 +7,7 @@ from keras import ops
 
 from tfrecs import checks
 from tfrecs.layers.attention import attention_weights
+from tfrecs.layers.gelu import gelu
 
 Tensor = Any  # a tensor of whichever backend Keras runs on
 _EPSILON = 1e-5
@@ -74,7 +75,7 @@ class PerceiverAttention(keras.layers.Layer):
         self.key = dense(2, query_dim, input_dim, use_bias=False)
         self.value = dense(3, query_dim, input_dim)
         self.output_dense = dense(4, query_dim, query_dim)
-        self.wide = dense(5, widening * query_dim, query_dim, activation="gelu")
+        self.wide = dense(5, widening * query_dim, query_dim)
         self.narrow = dense(6, query_dim, widening * query_dim)
         self.built = True
 
@@ -88,7 +89,7 @@ class PerceiverAttention(keras.layers.Layer):
         """
         found = self.attend(query, query if self.own else inputs, kept)
         x = query + found if self.residual else found
-        return x + self.narrow(self.wide(self.norm(x)))
+        return x + self.narrow(gelu(self.wide(self.norm(x))))
 
     def attend(self, query: Tensor, inputs: Tensor, kept: Tensor) -> Tensor:
         """Returns `W_o Attention(...)`, `(B, N, query_dim)`."""
@@ -126,14 +127,22 @@ class PerceiverAttention(keras.layers.Layer):
         scores = ops.matmul(q, ops.swapaxes(k, -1, -2)) * self.scale  # (B, H, N, N)
         return ops.matmul(attention_weights(scores, kept), v)
 
-    def _by_keys(self, q: Tensor, normal: Tensor, kept: Tensor) -> Tensor:
-        """Returns `(B, H, N, d)` by keys and values of the normalised inputs."""
-        gamma, beta = (_wide(x) for x in (self.input_norm.gamma, self.input_norm.beta))
+    def _of_normal(self) -> tuple[Tensor, Tensor, Tensor]:
+        """Returns kernels of keys and values `(C, H d)` and bias of values for normalised inputs.
+
+        `W (gamma n + beta) + b = (W gamma) n + (W beta + b)`
+        """
+        norm = self.input_norm
+        gamma, beta = (ops.expand_dims(_wide(x), 1) for x in (norm.gamma, norm.beta))
         key, value = (_wide(x.kernel) for x in (self.key, self.value))
-        kernel = ops.expand_dims(gamma, 1) * ops.concatenate([key, value], axis=1)
-        bias = _wide(self.value.bias) + ops.matmul(ops.expand_dims(beta, 0), value)[0]
-        both = ops.matmul(normal, ops.cast(kernel, self.compute_dtype))
-        k, v = ops.split(both, 2, axis=-1)
+        bias = _wide(self.value.bias) + ops.sum(beta * value, axis=0)
+        return gamma * key, gamma * value, bias
+
+    def _by_keys(self, q: Tensor, normal: Tensor, kept: Tensor) -> Tensor:
+        """Returns `(B, H, N, d)` by keys and values of the inputs."""
+        key, value, bias = self._of_normal()
+        kernel = ops.cast(ops.concatenate([key, value], axis=1), self.compute_dtype)
+        k, v = ops.split(ops.matmul(normal, kernel), 2, axis=-1)
         k, v = self._split(k), self._split(v + ops.cast(bias, self.compute_dtype))  # (B, H, M, d)
         scores = ops.matmul(q, ops.swapaxes(k, -1, -2))  # (B, H, N, M)
         return ops.matmul(attention_weights(scores, kept), v)
@@ -143,26 +152,22 @@ class PerceiverAttention(keras.layers.Layer):
 
         `q . (W_k x) = (W_k^T q) . x` and `sum a (W_v x) = W_v (sum a x)`
         """
-        gamma, beta = (_wide(x) for x in (self.input_norm.gamma, self.input_norm.beta))
-        key, value = (self._heads(x.kernel) for x in (self.key, self.value))  # (H, C, d)
+        key, value, bias = (self._heads(x) for x in self._of_normal())  # (H, C, d), (H, d)
         q, width = _wide(q)[0], normal.shape[-1]  # (H, N, d)
         heads, latents = q.shape[0], q.shape[1]
-        asked = ops.matmul(q, ops.swapaxes(key, 1, 2)) * gamma  # (H, N, C)
+        asked = ops.matmul(q, ops.swapaxes(key, 1, 2))  # (H, N, C)
         asked = ops.cast(ops.reshape(asked, (1, heads * latents, width)), self.compute_dtype)
         # no product broadcasts a matrix over a batch: TensorFlow 2.20 crashes in one on the CPU
         asked = asked + ops.zeros_like(normal[:, :1, :1])
         scores = ops.matmul(asked, ops.swapaxes(normal, 1, 2))  # (B, H N, M)
-        weights = attention_weights(scores, kept)
-        found = _wide(ops.matmul(weights, normal)) * gamma + beta  # (B, H N, C)
+        found = _wide(ops.matmul(attention_weights(scores, kept), normal))  # (B, H N, C)
         found = ops.reshape(found, (-1, heads, latents, width))
-        found = ops.reshape(ops.swapaxes(found, 0, 1), (heads, -1, width))
-        found = ops.matmul(found, value) + self._heads(self.value.bias)[:, None]  # (H, B N, d)
-        found = ops.reshape(found, (heads, -1, latents, value.shape[-1]))
-        return ops.cast(ops.swapaxes(found, 0, 1), self.compute_dtype)
+        value = ops.expand_dims(value, 0) + ops.zeros_like(found[:, :1, :1, :1])
+        found = ops.matmul(found, value) + ops.expand_dims(bias, 1)  # (B, H, N, d)
+        return ops.cast(found, self.compute_dtype)
 
     def _heads(self, weight: Tensor) -> Tensor:
         """Returns a kernel `(C, H d)` as `(H, C, d)`, a bias as `(H, d)`."""
-        weight = _wide(weight)
         size = weight.shape[-1] // self.num_heads
         heads = ops.reshape(weight, (*weight.shape[:-1], self.num_heads, size))
         return heads if len(heads.shape) == 2 else ops.swapaxes(heads, 0, 1)

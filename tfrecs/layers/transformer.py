@@ -7,6 +7,7 @@ from keras import ops
 
 from tfrecs import checks
 from tfrecs.layers.embedding import IdEmbedding
+from tfrecs.layers.gelu import gelu
 
 Tensor = Any  # a tensor of whichever backend Keras runs on
 
@@ -51,7 +52,7 @@ class TransformerBlock(keras.layers.Layer):
             seed=seed + 2,
             dtype=dtype,
         )
-        self.wide = layers.Dense(4 * dim, "gelu", kernel_initializer=start(3), dtype=dtype)
+        self.wide = layers.Dense(4 * dim, kernel_initializer=start(3), dtype=dtype)
         self.narrow = layers.Dense(dim, kernel_initializer=start(4), dtype=dtype)
         self.norms = [layers.LayerNormalization(epsilon=1e-6, dtype=dtype) for _ in range(2)]
         self.dropouts = [layers.Dropout(dropout, seed=seed + n, dtype=dtype) for n in (5, 6)]
@@ -67,7 +68,7 @@ class TransformerBlock(keras.layers.Layer):
         y = self.norms[0](x)
         y = self.attention(y, y, attention_mask=mask, training=training)
         x = x + self.dropouts[0](y, training=training)
-        y = self.narrow(self.wide(self.norms[1](x)))
+        y = self.narrow(gelu(self.wide(self.norms[1](x))))
         return x + self.dropouts[1](y, training=training)
 
 

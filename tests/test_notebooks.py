@@ -1,3 +1,4 @@
+import json
 import os
 import shutil
 import subprocess
@@ -28,6 +29,16 @@ def test_a_notebook_runs(name, tmp_path):
         check=False,
     )
     assert done.returncode == 0, done.stdout[-3000:]
+
+
+def test_the_first_cell_installs_from_a_place_that_the_reader_names():
+    firsts = set()
+    for name in NOTEBOOKS:
+        cells = json.loads((ROOT / "notebooks" / f"{name}.ipynb").read_text())["cells"]
+        firsts.add("".join(next(c for c in cells if c["cell_type"] == "code")["source"]))
+    assert len(firsts) == 1
+    # a name on the package index would be whoever's took it
+    assert "%pip install -q {source}" in firsts.pop()
 
 
 def test_they_are_numbered_without_a_gap():

@@ -17,7 +17,7 @@ RISING = ("auc", "ndcg", "recall", "mrr", "hr", "examples", "events", "samples",
 class Column:
     """The rows of a result file that make a column.
 
-    `protocol` and `without` are patterns, as of file names: of protocols, and of models left out.
+    `data`, `protocol` and `without` are patterns, as of file names; the last one of models.
     """
 
     subject: str
@@ -34,7 +34,8 @@ class Column:
         found = [
             {**origin, **{name: value for name, value in row.items() if value is not None}}
             for row in document["rows"]
-            if (row["data"], row["metric"]) == (self.data, self.metric)
+            if row["metric"] == self.metric
+            and fnmatchcase(row["data"], self.data)
             and fnmatchcase(row["protocol"], self.protocol)
             and not fnmatchcase(row["model"], self.without)
         ]
@@ -48,6 +49,7 @@ SPEED = "fit, batch 4096, 1,000,000 rows x 16, 26 features, in turn"
 OPTIMIZERS = "*, * epochs"  # one model by several optimizers: docs/benchmarks.md compares them
 BLOOM = "*Bloom embedding*"  # one model by several compressions: likewise
 RANKED = "all items ranked for every event but the first, ties standard"
+SEEDS = RANKED + "*"  # of one seed, or the mean of three
 GLOBO, DRAWN = "globo-clicks, last 99,999 events", RANKED + ", 20,000 test events drawn"
 FRESH = DRAWN + ", items first seen under*"
 BOARDS = {
@@ -74,8 +76,8 @@ BOARDS = {
         Column("factorization", "ml-100k", "official*", "fit_s", "its training, s"),
     ),
     "sessions": (
-        Column("sessions", "rsc15-100k", RANKED, "recall@20", "RSC15, recall@20", BLOOM),
-        Column("sessions", "rsc15-100k", RANKED, "mrr@20", "MRR@20", BLOOM),
+        Column("sessions", "rsc15-100k*", SEEDS, "recall@20", "RSC15, recall@20", BLOOM),
+        Column("sessions", "rsc15-100k*", SEEDS, "mrr@20", "MRR@20", BLOOM),
         Column("sessions", GLOBO, DRAWN, "recall@10", "Globo, recall@10"),
         Column("sessions", GLOBO, FRESH, "recall@10", "of items under 12 h old"),
     ),

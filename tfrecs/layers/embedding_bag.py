@@ -232,16 +232,11 @@ class EmbeddingBag(keras.layers.Layer):
             ids = ops.stack([_ids(batch, name) for name in self.single], axis=1)
             places.append(ids + self._offsets)
         places += [self._places(batch, name) for name in self.several]
-        together = places[0] if len(places) == 1 else ops.concatenate(places, axis=1)
-        # `.value` is what TensorFlow can gather from without a read of the whole table
-        rows = ops.cast(ops.take(self.embeddings.value, together, axis=0), self.compute_dtype)
-        names = [""] * bool(self.single) + self.several
-        fields, start = [], 0
-        for name, own in zip(names, places, strict=True):
-            stop = start + ops.shape(own)[1]
-            part = rows if len(places) == 1 else rows[:, start:stop]
-            fields.append(self._combined(batch, name, part) if name else part)
-            start = stop
+        fields = []
+        for name, own in zip([""] * bool(self.single) + self.several, places, strict=True):
+            # `.value` is what TensorFlow can gather from without a read of the whole table
+            rows = ops.cast(ops.take(self.embeddings.value, own, axis=0), self.compute_dtype)
+            fields.append(self._combined(batch, name, rows) if name else rows)
         return fields
 
     def _places(self, batch: dict[str, Tensor], name: str) -> Tensor:

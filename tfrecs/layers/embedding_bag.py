@@ -1,4 +1,4 @@
-"""One table for all features of one width, read by one gather a step."""
+"""One table for all features of one width: one gather reads the features of one id each."""
 
 import math
 from pathlib import Path
@@ -51,7 +51,7 @@ class FieldRows(keras.initializers.Initializer):
 
 
 class EmbeddingBag(keras.layers.Layer):
-    """One table for all features of one width, read by one gather a step.
+    """One table for all features of one width: one gather reads the features of one id each.
 
     Each feature becomes a field, a vector of length `dim`:
 

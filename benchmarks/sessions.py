@@ -395,8 +395,9 @@ def main() -> None:
     parser.add_argument("--judged", type=int, default=20_000, help="test events of globo")
     parser.add_argument(
         "--modes",
-        default=",input+recurrence+output,input,recurrence,output",
-        help="where contexts enter in globo, by commas; the first is what others are compared with",
+        default=",input+recurrence+output,input,recurrence,output,sasrec",
+        help="where contexts enter in globo, by commas; the first is what others are compared "
+        "with; `sasrec` trains that one",
     )
     parser.add_argument("--sets", default="LastFM", help="data sets of s3rec, by commas")
     parser.add_argument("--epochs", type=int, default=120, help="epochs of s3rec")

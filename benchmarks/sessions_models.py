@@ -27,6 +27,9 @@ def globo(arguments: Any) -> list[dict[str, Any]]:
     shared.save(rows)
     plain = None
     for mode in arguments.modes.split(","):
+        if mode == "sasrec":
+            rows += judge.rows("SASRec 64, 2 layers, 20 epochs", judge.train_sasrec())
+            continue
         modes = tuple(mode.split("+")) if mode else ()
         name = f"ContextualGRU4Rec 100, contexts at {' + '.join(modes) or 'nothing'}, 3 epochs"
         own = judge.rows(name, judge.train(modes))
@@ -37,7 +40,7 @@ def globo(arguments: Any) -> list[dict[str, Any]]:
         rows += own
         print(own[0], flush=True)
         shared.save(rows)
-    return rows + judge.rows("SASRec 64, 2 layers, 3 epochs", judge.train_sasrec())
+    return rows
 
 
 class Judge:
@@ -141,8 +144,8 @@ class Judge:
         loss = Sampled(Softmax(), reduction="mean_with_sample_weight")
         model.compile(LazyAdam(2e-3), loss, steps_per_execution=8, jit_compile=False)
         items, lengths = self.ids["item_id"], self.cut.lengths
-        steps = from_sequences(items, lengths, 256, num_negatives=1024)
-        model.fit(steps, epochs=3, shuffle=False, verbose=0)
+        steps = from_sequences(items, lengths, 128, num_negatives=1024)
+        model.fit(steps, epochs=20, shuffle=False, verbose=0)
         scorer = SessionScorer(model, self.transform, self.cut.candidates)
         return next_item_ranks(scorer.score, self.events)
 

@@ -385,7 +385,7 @@ def main() -> None:
     parser.add_argument("--only", default=",".join(sections), help="sections, by commas")
     parser.add_argument("--peer-repo", help="checkout of the authors' PyTorch code")
     parser.add_argument("--peer-python", help="a Python that has torch")
-    parser.add_argument("--seeds", type=int, default=3, help="of parity")
+    parser.add_argument("--seeds", type=int, default=3, help="of parity and s3rec")
     parser.add_argument("--parity-data", default="rsc15", choices=("rsc15", "diginetica"))
     parser.add_argument("--parity-epochs", type=int, default=10)
     parser.add_argument("--rounds", type=int, default=3)

@@ -72,6 +72,14 @@ def test_known_names_are_guessed(tmp_path, names, columns):
     assert found == (columns or [*names, None])
 
 
+def test_the_only_timestamps_are_the_time(tmp_path):
+    row = "1,2,2020-01-01T10:00:00"
+    path = write(tmp_path / "e.csv", f"listener,track,played_at\n{row}\n")
+    assert read_tables(path).columns["time"] == "played_at"
+    path = write(tmp_path / "two.csv", f"listener,track,began,ended\n{row},2020-01-01T10:03:00\n")
+    assert read_tables(path).columns["time"] is None
+
+
 def test_named_columns_win(tmp_path):
     path = write(tmp_path / "e.csv", "user_id,item_id,who,what\n1,2,3,4\n")
     read = read_tables(path, user="who", item="what")

@@ -22,7 +22,7 @@ _NAMES: dict[str, tuple[str, ...]] = {  # letters and digits of known names, the
     "user": (
         *("userid", "user", "uid", "customerid", "customer", "clientid", "client", "visitorid"),
         *("visitor", "memberid", "member", "reviewerid", "reviewer", "accountid", "account"),
-        *("personid", "person", "username", "sessionid", "session"),
+        *("personid", "person", "username", "listenerid", "listener", "sessionid", "session"),
     ),
     "item": (
         *("itemid", "item", "iid", "movieid", "movie", "filmid", "film", "productid", "product"),
@@ -49,6 +49,8 @@ _MANY = 0.1  # share of cells with | above which a column holds lists
 def find_column(part: str, table: pa.Table) -> str | None:
     """Returns the column of `table` whose name is known for `part`, the likeliest; or `None`.
 
+    The time may also be the only column of timestamps, whatever its name.
+
     Example:
 
     >>> find_column("item", pa.table({"userId": [1], "movieId": [2]}))
@@ -63,7 +65,8 @@ def find_column(part: str, table: pa.Table) -> str | None:
         for short, name in plain.items():
             if short.endswith(known) and _fits(part, table[name]):
                 return name
-    return None
+    moments = [field.name for field in table.schema if pa.types.is_timestamp(field.type)]
+    return moments[0] if part == "time" and len(moments) == 1 else None
 
 
 def unfit_notes(found: dict[str, str | None], table: pa.Table) -> list[str]:

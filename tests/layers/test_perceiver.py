@@ -10,7 +10,8 @@ import pytest
 from keras import ops
 
 from tfrecs.layers.fourier import fourier_features
-from tfrecs.layers.perceiver import PerceiverAttention, PerceiverDecoder, PerceiverEncoder
+from tfrecs.layers.perceiver import PerceiverDecoder, PerceiverEncoder
+from tfrecs.layers.perceiver_attention import PerceiverAttention
 
 GOLDEN = Path(__file__).parent.parent / "golden" / "perceiver.json"
 PEER = Path(__file__).with_name("perceiver_peer.py")

@@ -45,15 +45,9 @@ class SelfAttention(keras.layers.Layer):
 
     def call(self, x: Tensor, kept: Tensor = None) -> Tensor:
         """Returns `(B, L, H d)` of `(B, L, input_dim)`; `kept` bool `(B, L)`: what is attended."""
-        length, width = ops.shape(x)[1], self.num_heads * self.head_dim
         all_three = ops.matmul(x, ops.concatenate(self.kernels, axis=1))  # (B, L, 3 H d)
-        shape = (-1, length, 3, self.num_heads, self.head_dim)
-        all_three = ops.transpose(ops.reshape(all_three, shape), (2, 0, 3, 1, 4))
-        q, k, v = ops.unstack(all_three, 3, axis=0)  # (B, H, L, d)
-        scores = ops.matmul(q, ops.swapaxes(k, -1, -2)) * self.head_dim**-0.5  # (B, H, L, L)
-        weights = attention_weights(scores, kept)
-        found = ops.swapaxes(ops.matmul(weights, v), 1, 2)  # (B, L, H, d)
-        return ops.reshape(found, (-1, length, width))
+        found = ops.swapaxes(self_attention(all_three, self.num_heads, kept), 1, 2)  # (B, L, H, d)
+        return ops.reshape(found, (-1, ops.shape(x)[1], self.num_heads * self.head_dim))
 
 
 class AdditiveAttention(keras.layers.Layer):
@@ -91,6 +85,22 @@ class AdditiveAttention(keras.layers.Layer):
         if kept is None:
             return found
         return ops.where(ops.any(kept, axis=1, keepdims=True), found, ops.zeros_like(found))
+
+
+def self_attention(all_three: Tensor, num_heads: int, kept: Tensor = None) -> Tensor:
+    """Returns what each head finds, `(B, H, L, d)`.
+
+    Args:
+        all_three: Queries, keys and values side by side, `(B, L, 3 H d)`.
+        num_heads: Number of heads, H.
+        kept: Bool `(B, L)`, what is attended; `None` for all.
+    """
+    head_dim = all_three.shape[-1] // (3 * num_heads)
+    shape = (-1, ops.shape(all_three)[1], 3, num_heads, head_dim)
+    every = ops.transpose(ops.reshape(all_three, shape), (2, 0, 3, 1, 4))
+    q, k, v = ops.unstack(every, 3, axis=0)  # (B, H, L, d)
+    scores = ops.matmul(q, ops.swapaxes(k, -1, -2)) * head_dim**-0.5  # (B, H, L, L)
+    return ops.matmul(attention_weights(scores, kept), v)
 
 
 def attention_weights(scores: Tensor, kept: Tensor = None) -> Tensor:

@@ -6,7 +6,7 @@ import keras
 from keras import ops
 
 from tfrecs import checks
-from tfrecs.layers.attention import attention_weights
+from tfrecs.layers.attention import attention_weights, self_attention
 from tfrecs.layers.gelu import gelu
 
 Tensor = Any  # a tensor of whichever backend Keras runs on
@@ -87,7 +87,7 @@ class PerceiverAttention(keras.layers.Layer):
             inputs: `(B, M, input_dim)`; `None` for the queries themselves.
             kept: Bool `(B, M)`, which inputs count; `None` for all.
         """
-        found = self.attend(query, query if self.own else inputs, kept)
+        found = self.attend(query, inputs, kept)
         x = query + found if self.residual else found
         return x + self.narrow(gelu(self.wide(self.norm(x))))
 
@@ -121,11 +121,7 @@ class PerceiverAttention(keras.layers.Layer):
         kernel, bias = (
             ops.cast(ops.concatenate(x, axis=-1), self.compute_dtype) for x in (kernels, biases)
         )
-        shape = (normal.shape[1], 3, self.num_heads, normal.shape[2] // self.num_heads)
-        all_three = ops.reshape(ops.matmul(normal, kernel) + bias, (-1, *shape))
-        q, k, v = ops.unstack(ops.transpose(all_three, (2, 0, 3, 1, 4)), 3)
-        scores = ops.matmul(q, ops.swapaxes(k, -1, -2)) * self.scale  # (B, H, N, N)
-        return ops.matmul(attention_weights(scores, kept), v)
+        return self_attention(ops.matmul(normal, kernel) + bias, self.num_heads, kept)
 
     def _of_normal(self) -> tuple[Tensor, Tensor, Tensor]:
         """Returns kernels of keys and values `(C, H d)` and bias of values for normalised inputs.

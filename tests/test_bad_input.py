@@ -308,6 +308,21 @@ def test_no_memory_is_told_with_what_takes_less(error, fails, monkeypatch):
     assert "smaller --embedding-dim or --batch-size" in err
 
 
+def test_ctrl_c_while_an_object_is_deleted_is_not_lost(fails, monkeypatch):
+    class Deleted:
+        def __del__(self):
+            raise KeyboardInterrupt
+
+    def read(data):
+        Deleted()
+        time.sleep(30)
+
+    monkeypatch.setattr(cli.Data, "read", read)
+    start = time.monotonic()
+    assert "Stopped" in fails("train", code=130)
+    assert time.monotonic() - start < 30
+
+
 def test_ctrl_c_while_exporting_publishes_nothing(trained, tmp_path):
     command = [
         sys.executable,

@@ -1,9 +1,12 @@
 """The command line: `tfrecs --help`."""
 
 import logging
+import os
+import signal
 import sys
+import threading
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.table import Table
@@ -214,15 +217,27 @@ def main(arguments: list[str] | None = None) -> None:
     arguments = sys.argv[1:] if arguments is None else arguments
     debug = "--debug" in arguments
     logging.getLogger("tensorflow").setLevel(logging.ERROR)  # advice on tracing
+    unraisable, sys.unraisablehook = sys.unraisablehook, _interrupt_again
     try:
         code = app([a for a in arguments if a != "--debug"], standalone_mode=False)
     except (KeyboardInterrupt, typer.Abort):
         code = STOPPED
     except Exception as error:
         code = _fail(error, debug)
+    finally:
+        sys.unraisablehook = unraisable
     if code == STOPPED:
         errors.print("\n[bold]Stopped.[/] Nothing half-written is left.")
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def _interrupt_again(lost: Any) -> None:
+    """Repeats a Ctrl-C that came while Python deleted an object, where it would be dropped."""
+    if lost.exc_type is KeyboardInterrupt:
+        # from a thread and a moment later: at once, it would be dropped with this call
+        threading.Timer(0.05, os.kill, (os.getpid(), signal.SIGINT)).start()
+    else:
+        sys.__unraisablehook__(lost)
 
 
 def _fail(error: Exception, debug: bool) -> int:

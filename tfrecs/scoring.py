@@ -26,6 +26,10 @@ def dot(query: Tensor, candidate: Tensor) -> Tensor:
     [[11.  2.]]
     """
     if len(candidate.shape) == 2:
+        rows, dim = query.shape
+        if rows is not None and dim is not None and rows <= dim:
+            # few queries: no copy of the candidates for the transpose, here or in the gradient
+            return ops.einsum("bd,cd->bc", query, candidate, optimize="greedy")
         return ops.matmul(query, ops.transpose(candidate))  # (B, C)
     # not an einsum: a batched product of single rows is slower than multiply and add
     return ops.sum(ops.expand_dims(query, 1) * candidate, axis=-1)  # (B, C)

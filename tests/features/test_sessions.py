@@ -89,6 +89,27 @@ def test_negatives_follow_the_popularity_to_the_power_alpha():
     np.testing.assert_allclose(batch["negatives_log_q"], expected, rtol=1e-6)
 
 
+def test_distinct_negatives_are_the_drawn_ones_counted():
+    items, lengths = np.random.default_rng(0).integers(2, 90, 200), [7, 3, 40, 50, 60, 40]
+    plain = steps(items, lengths, 4, num_negatives=100)
+    distinct = steps(items, lengths, 4, num_negatives=100, distinct=True)
+    assert int(distinct.cardinality()) == int(plain.cardinality())
+    assert distinct.element_spec[1].shape.as_list() == [2, None]
+    for (batch, label), (once, (ids, counts)) in zip(plain, distinct, strict=True):
+        np.testing.assert_array_equal(ids[:4], label)
+        np.testing.assert_array_equal(counts[:4], label > 0)
+        np.testing.assert_array_equal(once["negatives"], ids[4:])
+        again = np.repeat(once["negatives"], counts[4:])
+        np.testing.assert_array_equal(np.sort(again), np.sort(batch["negatives"]))
+        assert len(once["negatives"]) == 64 * -(-len(set(again.tolist())) // 64)
+        logs = dict(zip(batch["negatives"].numpy(), batch["negatives_log_q"].numpy(), strict=True))
+        logs[0] = 0.0
+        np.testing.assert_array_equal(
+            once["negatives_log_q"], [logs[i] for i in once["negatives"].numpy()]
+        )
+        np.testing.assert_array_equal(once["history"], batch["history"])
+
+
 def test_negatives_change_from_step_to_step_and_epoch_to_epoch():
     def drawn(data):
         return [b["negatives"].numpy().tolist() for b, _ in data]

@@ -5,7 +5,20 @@ import keras
 import numpy as np
 import pytest
 
-from tfrecs.losses import BPR, TOP1, BPRMax, SharedNegatives, Softmax, TOP1Max
+from tfrecs.losses import (
+    BPR,
+    CCL,
+    GBCE,
+    TOP1,
+    WARP,
+    BPRMax,
+    Hardest,
+    SharedNegatives,
+    Sigmoid,
+    Softmax,
+    TOP1Max,
+    Triplet,
+)
 from tfrecs.testing import check_loss
 
 # TOP1 pulls scores below 0 up; with softmax weights a low negative that rises takes the
@@ -106,6 +119,57 @@ def test_padding_is_neither_a_row_nor_a_negative(loss):
     kept = scores[np.ix_([0, 2], [0, 2, 3, 4])]
     expected = SharedNegatives(loss(), reduction=None)(np.array([7, 9]), kept)
     np.testing.assert_allclose(found, [expected[0], 0, expected[1]], rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "loss",
+    [
+        Softmax(),
+        BPR(),
+        BPR(form="sigmoid"),
+        Sigmoid(),
+        TOP1(),
+        TOP1Max(),
+        BPRMax(0.7),
+        BPRMax(0.7, elu=0.5),
+        CCL(),
+        GBCE(100),
+        Triplet(),
+        WARP(),
+        Hardest(Softmax(), 2),
+        Hardest(BPR(), 6),
+        Hardest(TOP1(), 50),
+    ],
+    ids=lambda loss: loss.name,
+)
+def test_a_column_that_counts_thrice_is_three_columns(loss):
+    scores = np.random.default_rng(0).normal(size=(3, 6)).astype("float32")
+    counts = np.array([1, 0, 1, 3, 1, 2], "int32")  # row 1 is padding
+    label = np.stack([[7, 0, 9, 4, 5, 6], counts])
+    found = SharedNegatives(loss, reduction=None)(label, scores)
+    every = [0, 1, 2, 3, 3, 3, 4, 5, 5]
+    expected = SharedNegatives(loss, reduction=None)(np.array([7, 0, 9]), scores[:, every])
+    assert np.abs(np.asarray(expected)).max() > 0
+    np.testing.assert_allclose(found, expected, rtol=1e-5)
+    unseen = np.concatenate([scores, np.full((3, 1), 50, "float32")], axis=1)
+    label = np.concatenate([label, [[0], [0]]], axis=1)  # a column that does not count
+    found = SharedNegatives(loss, reduction=None)(label, unseen)
+    np.testing.assert_allclose(found, expected, rtol=1e-5)
+
+
+def test_counts_weigh_by_hand():
+    # log(e^1 + 1 + 2 e^0.5) - 1 and log(e^2 + 1 + 2 e^-1) - 2
+    scores = np.array([[1.0, 0.0, 0.5], [0.0, 2.0, -1.0]], "float32")
+    label = np.array([[4, 5, 6], [1, 1, 2]])
+    expected = [math.log(math.e + 1 + 2 * math.exp(0.5)) - 1]
+    expected += [math.log(math.exp(2) + 1 + 2 * math.exp(-1)) - 2]
+    found = SharedNegatives(Softmax(), reduction=None)(label, scores)
+    np.testing.assert_allclose(found, expected, rtol=1e-5)
+
+
+def test_counts_that_are_no_integers_are_refused():
+    with pytest.raises(TypeError, match=r"`y_true` must be the ids of the positives, integers"):
+        SharedNegatives(Softmax())(np.ones((2, 3), "float32"), np.zeros((2, 3), "float32"))
 
 
 def test_shared_negatives_come_back_from_their_config():

@@ -165,6 +165,20 @@ def test_fit_on_parallel_sessions_learns_what_follows(loss):
     assert (scores.argmax(axis=1) + 2 == rows[:64, 4]).mean() > 0.9
 
 
+@pytest.mark.parametrize("loss", [Softmax(), BPRMax(0.5, elu=0.5)])
+def test_distinct_negatives_train_the_same_weights(loss):
+    rows = markov_sequences(40, 6, num_items=20, predictability=0.5) + 2
+    trained = []
+    for distinct in (False, True):
+        data = steps(rows.ravel(), [6] * 40, 8, num_negatives=40, distinct=distinct)
+        model = GRU4Rec(spec(30), (16,), lanes=8, log_q=1.0)
+        model.compile(AdagradMomentum(0.05, momentum=0.1), SharedNegatives(loss))
+        model.fit(data, epochs=2, shuffle=False, verbose=0)
+        trained.append(model.get_weights())
+    for one, other in zip(*trained, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-3, atol=1e-5)
+
+
 @pytest.mark.parametrize("embedding", ["constrained", "separate", "one_hot"])
 def test_with_bits_the_tables_are_smaller_and_steps_are_carried_all_the_same(embedding):
     model = GRU4Rec(spec(1000), (8,), embedding=embedding, num_bits=50, lanes=2)

@@ -9,9 +9,11 @@ import tensorflow as tf
 
 from tfrecs import checks
 from tfrecs.features.order import Epoch, each_epoch, read_ahead
+from tfrecs.layers.sampling import alias_tables
 from tfrecs.spec import PADDING_ID
 
-_CELLS = 1 << 19  # negatives drawn at once
+_CELLS = 1 << 16  # negatives drawn at once
+_MULTIPLE = 64  # so that a model compiled for a shape sees but a few
 
 
 def from_sessions(
@@ -24,6 +26,7 @@ def from_sessions(
     num_steps: int = 1,
     num_negatives: int = 0,
     alpha: float = 0.5,
+    distinct: bool = False,
     seed: int = 0,
     epoch: Epoch | None = None,
 ) -> tf.data.Dataset:
@@ -48,6 +51,9 @@ def from_sessions(
             to 1, as published.
         num_negatives: Ids drawn for each batch. Defaults to 0.
         alpha: From 0 (uniform) to 1 (by popularity). Defaults to 0.5.
+        distinct: Whether an id that is drawn several times for a batch stands once among its
+            negatives, and the label tells how often it counts: the same loss, by
+            `SharedNegatives`, of fewer scores. Defaults to `False`.
         seed: Of the negatives. Defaults to 0.
         epoch: Ties the negatives to the epoch of `fit`; see `Epoch`.
 
@@ -57,7 +63,9 @@ def from_sessions(
         negatives `negatives` int32 `(num_negatives,)` and, for logQ, `negatives_log_q`, the log of
         `count^alpha`, and `<label>_log_q`, that of `count`: neither is normalised, as in the
         authors' code, which sets how labels and negatives weigh against each other. Where there
-        is no event, masks are `False` and values 0.
+        is no event, masks are `False` and values 0. The label is the first target; with `distinct`
+        int32 `(2, B T + U)`: ids of the targets and of the U distinct negatives, which padding
+        makes a multiple of 64, and how often each counts.
 
     Raises:
         ValueError: Lengths that do not fit the events, no session of two events, arguments out of
@@ -113,6 +121,8 @@ def from_sessions(
         return tf.data.Dataset.range(count).map(lambda number: batches(seeds, number))
 
     dataset = each_epoch(blocks, seed, epoch).unbatch()
+    if draw and distinct:
+        dataset = dataset.map(draw.once)
     size = len(places)
     return read_ahead(dataset.apply(tf.data.experimental.assert_cardinality(size)), 64)
 
@@ -161,19 +171,34 @@ class _Negatives:
         counts = np.bincount(ids).astype(np.float64)
         counts[PADDING_ID] = 0
         weights = np.where(counts > 0, counts**alpha, 0)
+        share, alias = alias_tables(weights / weights.sum())
         logs = np.log(np.maximum(counts, 1)).astype(np.float32)
         with tf.device("CPU"):
             self.number = number
-            # float32 would never draw an id whose share is below its resolution
-            self.cumulative = tf.constant(np.cumsum(weights) / weights.sum())
+            self.kept, self.alias = tf.constant(share), tf.constant(alias)
             self.share = tf.constant(logs)
             self.log_q = tf.constant(np.float32(alpha) * logs)
 
     def __call__(self, steps: tf.Tensor, seeds: tf.Tensor, number: tf.Tensor) -> tf.Tensor:
         seeds = tf.random.experimental.stateless_fold_in(seeds, number)
-        draws = tf.random.stateless_uniform([steps * self.number], seeds, dtype=tf.float64)
-        ids = tf.searchsorted(self.cumulative, draws, side="right")
-        return tf.reshape(ids, (steps, self.number))
+        shape = (steps, self.number)
+        # in float32 the rest of a place among many would be coarse
+        draws = len(self.alias) * tf.random.stateless_uniform(shape, seeds, dtype=tf.float64)
+        places = tf.cast(draws, tf.int32)  # below their number: 1 - 2**-53 is the largest draw
+        rest = tf.cast(draws - tf.cast(places, tf.float64), tf.float32)
+        kept = rest < tf.gather(self.kept, places)
+        return tf.where(kept, places, tf.gather(self.alias, places))
+
+    def once(self, batch: dict[str, tf.Tensor], ids: tf.Tensor) -> Any:
+        """Returns the batch with each negative once, and ids and counts of all columns."""
+        drawn, _, counts = tf.unique_with_counts(batch["negatives"])
+        padding = [[0, -tf.size(drawn) % _MULTIPLE]]
+        drawn, counts = tf.pad(drawn, padding), tf.pad(counts, padding)
+        batch |= {"negatives": drawn, "negatives_log_q": tf.gather(self.log_q, drawn)}
+        ids = tf.cast(ids, tf.int32)
+        columns = tf.concat([ids, drawn], 0)
+        counts = tf.concat([tf.cast(ids != PADDING_ID, tf.int32), counts], 0)
+        return batch, tf.stack([columns, counts])
 
 
 def _masked(values: tf.Tensor, alive: tf.Tensor) -> tf.Tensor:

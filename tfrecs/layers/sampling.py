@@ -65,7 +65,7 @@ class PopularitySampler(keras.layers.Layer):
         weights[:NUM_RESERVED_IDS] = 0
         if not weights.any():
             raise ValueError(checks.expected("counts", "above 0 for a known id", counts))
-        share, alias = _alias_tables(weights / weights.sum())
+        share, alias = alias_tables(weights / weights.sum())
         self.share.assign(share)
         self.alias.assign(alias)
         never = np.where(weights > 0, weights, 1.0)
@@ -80,8 +80,21 @@ class PopularitySampler(keras.layers.Layer):
         return ops.where(rest < ops.take(self.share, place), place, ops.take(self.alias, place))
 
 
-def _alias_tables(q: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Returns for each place the share that it keeps, and who gets the rest of it."""
+def alias_tables(q: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Returns for each place the share that it keeps, and who gets the rest of it.
+
+    Args:
+        q: Probabilities, of sum 1.
+
+    Returns:
+        float32 and int32, as many. A place drawn uniformly is kept with its share, else it is
+        exchanged for its alias: then the place comes with its probability.
+
+    Example:
+
+    >>> alias_tables(np.array([0.25, 0.75]))
+    (array([0.5, 1. ], dtype=float32), array([1, 0], dtype=int32))
+    """
     share, alias = q * len(q), np.arange(len(q), dtype=np.int32)
     small, large = list(np.flatnonzero(share < 1)), list(np.flatnonzero(share >= 1))
     while small and large:

@@ -78,13 +78,21 @@ class ListLoss(keras.losses.Loss):
         raise NotImplementedError
 
     @abstractmethod
-    def pairs(self, positive: Tensor, negatives: Tensor, num_negatives: Tensor) -> Tensor:
+    def pairs(
+        self,
+        positive: Tensor,
+        negatives: Tensor,
+        num_negatives: Tensor,
+        counts: Tensor | None = None,
+    ) -> Tensor:
         """Returns the loss of each row of one positive and its negatives.
 
         Args:
             positive: float tensor `(B, 1)`, the positive's score.
             negatives: float tensor `(B, N)`; what does not count holds `lowest`.
             num_negatives: float tensor `(B,)` or number, how many of the N count.
+            counts: float tensor `(N,)` or `(B, N)`, how often each of the N counts; `None` for
+                once each. What does not count holds `lowest` all the same.
 
         Returns:
             `(B,)`; 0 for rows without negatives.
@@ -102,6 +110,16 @@ def lowest(scores: Tensor) -> float:
     It leaves room to subtract another score, so that no `inf - inf` arises.
     """
     return -3e4 if keras.backend.standardize_dtype(scores.dtype) == "float16" else -1e30
+
+
+def summed(values: Tensor, counts: Tensor | None) -> Tensor:
+    """Returns the sum over the last axis of what each negative adds, as often as it counts."""
+    return ops.sum(values if counts is None else values * counts, axis=-1)
+
+
+def repeated(scores: Tensor, counts: Tensor | None) -> Tensor:
+    """Returns scores whose exponential sums are those of negatives that count so often."""
+    return scores if counts is None else scores + ops.log(ops.maximum(counts, 1))
 
 
 def count(mask: Tensor) -> Tensor:

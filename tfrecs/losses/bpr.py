@@ -6,7 +6,7 @@ import keras
 from keras import ops
 
 from tfrecs import checks
-from tfrecs.losses.base import ListLoss, Tensor, lowest
+from tfrecs.losses.base import ListLoss, Tensor, lowest, summed
 
 
 @keras.saving.register_keras_serializable(package="tfrecs")
@@ -71,10 +71,16 @@ class BPR(ListLoss):
         total = ops.sum(self._pair(worse - better), axis=(-2, -1))
         return total / ops.maximum(num_positives * num_negatives, 1)
 
-    def pairs(self, positive: Tensor, negatives: Tensor, num_negatives: Tensor) -> Tensor:
+    def pairs(
+        self,
+        positive: Tensor,
+        negatives: Tensor,
+        num_negatives: Tensor,
+        counts: Tensor | None = None,
+    ) -> Tensor:
         """Returns the loss of each positive against its negatives, `(B,)`."""
-        total = ops.sum(self._pair(negatives - positive), axis=-1)
-        return total / ops.maximum(num_negatives, 1)
+        loss = summed(self._pair(negatives - positive), counts)
+        return loss / ops.maximum(num_negatives, 1)
 
     def _pair(self, difference: Tensor) -> Tensor:
         """Returns the loss of pairs whose negative is better by `difference`."""

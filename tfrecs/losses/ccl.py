@@ -6,7 +6,7 @@ import keras
 from keras import ops
 
 from tfrecs import checks
-from tfrecs.losses.base import ListLoss, Tensor, lowest
+from tfrecs.losses.base import ListLoss, Tensor, lowest, summed
 
 
 @keras.saving.register_keras_serializable(package="tfrecs")
@@ -65,11 +65,19 @@ class CCL(ListLoss):
         low = lowest(scores)
         return near + self._far(ops.where(negative, scores, low), num_negatives)
 
-    def pairs(self, positive: Tensor, negatives: Tensor, num_negatives: Tensor) -> Tensor:
+    def pairs(
+        self,
+        positive: Tensor,
+        negatives: Tensor,
+        num_negatives: Tensor,
+        counts: Tensor | None = None,
+    ) -> Tensor:
         """Returns the loss of each positive against its negatives, `(B,)`."""
-        loss = 1 - positive[:, 0] + self._far(negatives, num_negatives)
+        loss = 1 - positive[:, 0] + self._far(negatives, num_negatives, counts)
         return ops.where(num_negatives > 0, loss, 0)
 
-    def _far(self, negatives: Tensor, num_negatives: Tensor) -> Tensor:
-        above = ops.sum(ops.relu(negatives - self.margin), axis=-1)
+    def _far(
+        self, negatives: Tensor, num_negatives: Tensor, counts: Tensor | None = None
+    ) -> Tensor:
+        above = summed(ops.relu(negatives - self.margin), counts)
         return self.weight * above / ops.maximum(num_negatives, 1)

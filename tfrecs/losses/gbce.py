@@ -6,7 +6,7 @@ import keras
 from keras import ops
 
 from tfrecs import checks
-from tfrecs.losses.base import ListLoss, Tensor, lowest
+from tfrecs.losses.base import ListLoss, Tensor, lowest, summed
 
 
 @keras.saving.register_keras_serializable(package="tfrecs")
@@ -72,9 +72,15 @@ class GBCE(ListLoss):
         total = self._power(num_negatives) * near + far
         return total / ops.maximum(num_positives + num_negatives, 1)
 
-    def pairs(self, positive: Tensor, negatives: Tensor, num_negatives: Tensor) -> Tensor:
+    def pairs(
+        self,
+        positive: Tensor,
+        negatives: Tensor,
+        num_negatives: Tensor,
+        counts: Tensor | None = None,
+    ) -> Tensor:
         """Returns the loss of each positive against its negatives, `(B,)`."""
-        near, far = ops.softplus(-positive[:, 0]), ops.sum(ops.softplus(negatives), axis=-1)
+        near, far = ops.softplus(-positive[:, 0]), summed(ops.softplus(negatives), counts)
         loss = (self._power(num_negatives) * near + far) / (1 + num_negatives)
         return ops.where(num_negatives > 0, loss, 0)
 

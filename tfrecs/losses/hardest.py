@@ -68,16 +68,33 @@ class Hardest(ListLoss):
         num_negatives: Tensor,
     ) -> Tensor:
         """Returns the loss of each row of labels, `(...,)`."""
-        best = self._best(ops.where(negative, scores, lowest(scores)))
+        best, _ = self._best(ops.where(negative, scores, lowest(scores)))
         hard = ops.logical_and(negative, scores >= best[..., -1:])
         counted = ops.sum(ops.cast(hard, scores.dtype), axis=-1)
         return self.loss.lists(positive, hard, scores, num_positives, counted)
 
-    def pairs(self, positive: Tensor, negatives: Tensor, num_negatives: Tensor) -> Tensor:
+    def pairs(
+        self,
+        positive: Tensor,
+        negatives: Tensor,
+        num_negatives: Tensor,
+        counts: Tensor | None = None,
+    ) -> Tensor:
         """Returns the loss of each positive against its hardest negatives, `(B,)`."""
-        best = self._best(negatives)
-        return self.loss.pairs(positive, best, ops.minimum(num_negatives, best.shape[-1]))
+        best, places = self._best(negatives)
+        most = self.num_negatives
+        if counts is None:
+            most = best.shape[-1]
+        else:  # the first so many of the best, each repeated as often as it counts
+            row = ops.broadcast_to(counts, ops.shape(negatives))
+            counts = ops.take_along_axis(row, places, axis=-1)
+            before = ops.cumsum(counts, axis=-1) - counts
+            counts = ops.clip(most - before, 0, counts)
+            best = ops.where(counts > 0, best, lowest(best))
+        return self.loss.pairs(positive, best, ops.minimum(num_negatives, most), counts)
 
-    def _best(self, negatives: Tensor) -> Tensor:
+    def _best(self, negatives: Tensor) -> tuple[Tensor, Tensor]:
+        """Returns the highest scores and their places."""
         size = negatives.shape[-1] or self.num_negatives
-        return ops.top_k(negatives, min(self.num_negatives, size))[0]
+        best, places = ops.top_k(negatives, min(self.num_negatives, size))
+        return best, places

@@ -7,7 +7,7 @@ import keras
 from keras import ops
 
 from tfrecs import checks
-from tfrecs.losses.base import ListLoss, Tensor, lowest
+from tfrecs.losses.base import ListLoss, Tensor, lowest, repeated, summed
 
 
 @keras.saving.register_keras_serializable(package="tfrecs")
@@ -37,10 +37,16 @@ class TOP1(ListLoss):
         """Returns the loss of each row of labels, `(...,)`."""
         return per_positive(self.pairs, *row)
 
-    def pairs(self, positive: Tensor, negatives: Tensor, num_negatives: Tensor) -> Tensor:
+    def pairs(
+        self,
+        positive: Tensor,
+        negatives: Tensor,
+        num_negatives: Tensor,
+        counts: Tensor | None = None,
+    ) -> Tensor:
         """Returns the loss of each positive against its negatives, `(B,)`."""
-        counts = _counted(negatives)
-        return ops.sum(counts * _top1(positive, negatives), axis=-1) / ops.maximum(num_negatives, 1)
+        loss = summed(_counted(negatives) * _top1(positive, negatives), counts)
+        return loss / ops.maximum(num_negatives, 1)
 
 
 @keras.saving.register_keras_serializable(package="tfrecs")
@@ -65,9 +71,15 @@ class TOP1Max(ListLoss):
         """Returns the loss of each row of labels, `(...,)`."""
         return per_positive(self.pairs, *row)
 
-    def pairs(self, positive: Tensor, negatives: Tensor, num_negatives: Tensor) -> Tensor:
+    def pairs(
+        self,
+        positive: Tensor,
+        negatives: Tensor,
+        num_negatives: Tensor,
+        counts: Tensor | None = None,
+    ) -> Tensor:
         """Returns the loss of each positive against its negatives, `(B,)`."""
-        weights = ops.softmax(negatives) * _counted(negatives)
+        weights = ops.softmax(repeated(negatives, counts)) * _counted(negatives)
         return ops.sum(weights * _top1(positive, negatives), axis=-1)
 
 
@@ -116,14 +128,20 @@ class BPRMax(ListLoss):
         """Returns the loss of each row of labels, `(...,)`."""
         return per_positive(self.pairs, *row)
 
-    def pairs(self, positive: Tensor, negatives: Tensor, num_negatives: Tensor) -> Tensor:
+    def pairs(
+        self,
+        positive: Tensor,
+        negatives: Tensor,
+        num_negatives: Tensor,
+        counts: Tensor | None = None,
+    ) -> Tensor:
         """Returns the loss of each positive against its negatives, `(B,)`."""
         live = _live(negatives)
         if self.elu:
             positive = ops.elu(positive, self.elu)
             negatives = ops.where(live, ops.elu(negatives, self.elu), negatives)
         # log sum w sigmoid = logsumexp(log w + log sigmoid), safe for scores far apart
-        log_weights = ops.log_softmax(negatives)
+        log_weights = ops.log_softmax(repeated(negatives, counts))
         loss = -ops.logsumexp(log_weights + ops.log_sigmoid(positive - negatives), axis=-1)
         if self.score_regularization:
             squares = ops.square(ops.where(live, negatives, 0))

@@ -20,6 +20,10 @@ class SharedNegatives(PairLoss):
     GRU4Rec, a negative that happens to be a row's positive is a negative all the same: logQ
     accounts for it. A row of padding (id 0) has loss 0 and is nobody's negative.
 
+    Where a sampled candidate was drawn several times, one column can stand for them: `y_true`
+    `(2, B + N)` then holds the id of each column and how often it counts, 0 for not at all. The
+    loss is that of as many equal columns.
+
     Args:
         loss: `Softmax`, `BPR`, `TOP1`, `BPRMax`, `TOP1Max` or another `ListLoss`; its `reduction`
             is not used.
@@ -41,9 +45,8 @@ class SharedNegatives(PairLoss):
     """
 
     def __call__(self, y_true: Tensor, y_pred: Tensor, sample_weight: Tensor = None) -> Tensor:
-        """Returns the reduced loss of ids `(B,)` and scores `(B, B + N)`."""
+        """Returns the reduced loss of ids `(B,)`, or `(2, B + N)`, and scores `(B, B + N)`."""
         y_pred = ops.cast(ops.convert_to_tensor(y_pred), self.dtype)
-        ids = flat_ids(y_true, y_pred)
         rows, columns = y_pred.shape if len(y_pred.shape) == 2 else (1, 0)
         if None not in (rows, columns) and columns < max(rows, 2):
             raise ValueError(
@@ -55,22 +58,30 @@ class SharedNegatives(PairLoss):
                 )
             )
         size = ops.shape(y_pred)[0] if rows is None else rows
-        own = ops.eye(size, size if columns is None else columns, dtype="bool")
-        if columns is None:
-            width = ops.shape(y_pred)[1]
-            own = ops.equal(ops.arange(size)[:, None], ops.arange(width)[None, :])
-        live = ops.not_equal(ids, PADDING_ID)
+        width = ops.shape(y_pred)[1] if columns is None else columns
+        y_true = ops.convert_to_tensor(y_true)
+        if y_true.shape[0] == 2 and len(y_true.shape) == 2 and y_true.shape[1] != 1:
+            flat_ids(y_true[0, :size], y_pred)
+            counts = [ops.cast(y_true[1], y_pred.dtype)]  # (B + N,)
+            dead = ops.equal(y_true[1], 0)
+            num_negatives = ops.sum(y_true[1]) - 1
+        else:
+            counts = []
+            dead = ops.equal(flat_ids(y_true, y_pred), PADDING_ID)
+            dead = ops.pad(dead, (0, width - size))
+            num_negatives = width - ops.sum(ops.cast(dead, "int32")) - 1
+        own = ops.pad(ops.eye(size, dtype="bool"), ((0, 0), (0, width - size)))
         positive = ops.diagonal(y_pred)[:, None]  # (B, 1)
-        dead = ops.pad(ops.logical_not(live), (0, ops.shape(y_pred)[1] - size))
         negatives = ops.where(ops.logical_or(own, dead), lowest(y_pred), y_pred)
-        num_negatives = ops.shape(y_pred)[1] - ops.sum(ops.cast(dead, "int32")) - 1
-        weight = ops.cast(live, y_pred.dtype)
+        weight = ops.cast(ops.logical_not(dead[:size]), y_pred.dtype)
         if sample_weight is not None:
             weight *= ops.cast(sample_weight, weight.dtype)
         return super().__call__(
-            ops.broadcast_to(num_negatives, (size,)), (positive, negatives), weight
+            ops.broadcast_to(num_negatives, (size,)), (positive, negatives, *counts), weight
         )
 
-    def call(self, num_negatives: Tensor, scores: tuple[Tensor, Tensor]) -> Tensor:
+    def call(self, num_negatives: Tensor, scores: tuple[Tensor, ...]) -> Tensor:
         """Returns the loss of each row, `(B,)`."""
-        return self.loss.pairs(*scores, ops.cast(num_negatives, scores[0].dtype))
+        positive, negatives, *counts = scores
+        number = ops.cast(num_negatives, positive.dtype)
+        return self.loss.pairs(positive, negatives, number, *counts)

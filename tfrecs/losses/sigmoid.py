@@ -3,7 +3,7 @@
 import keras
 from keras import ops
 
-from tfrecs.losses.base import ListLoss, Tensor, lowest
+from tfrecs.losses.base import ListLoss, Tensor, lowest, summed
 
 
 @keras.saving.register_keras_serializable(package="tfrecs")
@@ -44,7 +44,13 @@ class Sigmoid(ListLoss):
         total = ops.sum(ops.softplus(signed), axis=-1)
         return total / ops.maximum(num_positives + num_negatives, 1)
 
-    def pairs(self, positive: Tensor, negatives: Tensor, num_negatives: Tensor) -> Tensor:
+    def pairs(
+        self,
+        positive: Tensor,
+        negatives: Tensor,
+        num_negatives: Tensor,
+        counts: Tensor | None = None,
+    ) -> Tensor:
         """Returns the loss of each positive against its negatives, `(B,)`."""
-        total = ops.softplus(-positive[:, 0]) + ops.sum(ops.softplus(negatives), axis=-1)
-        return ops.where(num_negatives > 0, total / (1 + num_negatives), 0)
+        loss = ops.softplus(-positive[:, 0]) + summed(ops.softplus(negatives), counts)
+        return ops.where(num_negatives > 0, loss / (1 + num_negatives), 0)

@@ -3,7 +3,7 @@
 import keras
 from keras import ops
 
-from tfrecs.losses.base import ListLoss, Tensor, lowest
+from tfrecs.losses.base import ListLoss, Tensor, lowest, repeated
 
 
 @keras.saving.register_keras_serializable(package="tfrecs")
@@ -46,8 +46,14 @@ class Softmax(ListLoss):
         share = ops.cast(positive, scores.dtype) / ops.maximum(num_positives, 1)[..., None]
         return ops.categorical_crossentropy(share, scores, from_logits=True)
 
-    def pairs(self, positive: Tensor, negatives: Tensor, num_negatives: Tensor) -> Tensor:
+    def pairs(
+        self,
+        positive: Tensor,
+        negatives: Tensor,
+        num_negatives: Tensor,
+        counts: Tensor | None = None,
+    ) -> Tensor:
         """Returns the loss of each positive against its negatives, `(B,)`."""
         # = log(exp(s_p) + sum exp(s_n)) - s_p, with no copy of the (B, N) scores
-        against = ops.logsumexp(negatives, axis=-1)
+        against = ops.logsumexp(repeated(negatives, counts), axis=-1)
         return ops.softplus(against - positive[:, 0])

@@ -6,7 +6,7 @@ import keras
 from keras import ops
 
 from tfrecs import checks
-from tfrecs.losses.base import ListLoss, Tensor
+from tfrecs.losses.base import ListLoss, Tensor, summed
 
 
 @keras.saving.register_keras_serializable(package="tfrecs")
@@ -63,12 +63,18 @@ class Triplet(ListLoss):
         total = total / ops.maximum(num_positives, 1)
         return total / ops.maximum(num_negatives, 1) if self.mean else total
 
-    def pairs(self, positive: Tensor, negatives: Tensor, num_negatives: Tensor) -> Tensor:
+    def pairs(
+        self,
+        positive: Tensor,
+        negatives: Tensor,
+        num_negatives: Tensor,
+        counts: Tensor | None = None,
+    ) -> Tensor:
         """Returns the loss of each positive against its negatives, `(B,)`."""
-        total = ops.sum(ops.relu(self.margin + negatives - positive), axis=-1)
+        loss = summed(ops.relu(self.margin + negatives - positive), counts)
         if not self.mean:
-            return total
-        return total / ops.maximum(ops.cast(num_negatives, total.dtype), 1)
+            return loss
+        return loss / ops.maximum(ops.cast(num_negatives, loss.dtype), 1)
 
     def get_config(self) -> dict[str, Any]:
         """Returns the constructor's arguments."""

@@ -6,7 +6,7 @@ import keras
 from keras import ops
 
 from tfrecs import checks
-from tfrecs.losses.base import ListLoss, Tensor, lowest
+from tfrecs.losses.base import ListLoss, Tensor, lowest, summed
 
 
 @keras.saving.register_keras_serializable(package="tfrecs")
@@ -64,12 +64,18 @@ class WARP(ListLoss):
         better = ops.where(positive, scores, -low)[..., :, None]  # (..., C, 1)
         return ops.sum(self._ranked(worse - better), axis=-1) / ops.maximum(num_positives, 1)
 
-    def pairs(self, positive: Tensor, negatives: Tensor, num_negatives: Tensor) -> Tensor:
+    def pairs(
+        self,
+        positive: Tensor,
+        negatives: Tensor,
+        num_negatives: Tensor,
+        counts: Tensor | None = None,
+    ) -> Tensor:
         """Returns the loss of each positive against its negatives, `(B,)`."""
-        return self._ranked(negatives - positive)
+        return self._ranked(negatives - positive, counts)
 
-    def _ranked(self, differences: Tensor) -> Tensor:
+    def _ranked(self, differences: Tensor, counts: Tensor | None = None) -> Tensor:
         """Returns the loss of positives against negatives better by `differences`, `(..., C)`."""
         hinges = ops.relu(self.margin + differences)
-        rank = ops.sum(ops.cast(hinges > 0, hinges.dtype), axis=-1)  # no gradient
-        return ops.log1p(rank) / ops.maximum(rank, 1) * ops.sum(hinges, axis=-1)
+        rank = summed(ops.cast(hinges > 0, hinges.dtype), counts)  # no gradient
+        return ops.log1p(rank) / ops.maximum(rank, 1) * summed(hinges, counts)

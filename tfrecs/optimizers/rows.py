@@ -104,15 +104,34 @@ def unique_rows(gradient: Tensor, dtype: Any) -> tuple[Tensor, Tensor]:
     ids, positions = tf.unique(gradient.indices)  # (U,), (N,)
     values, number = tf.cast(gradient.values, dtype), tf.size(ids)
     if control_flow_util.GraphOrParentsInXlaContext(tf.compat.v1.get_default_graph()):
-        return tf.math.unsorted_segment_sum(values, positions, number), ids
-    # the product with the (U, N) matrix of ones takes half as long, but XLA has none
+        return tf.math.unsorted_segment_sum(values, positions, number), ids  # XLA has no others
+    few = 8 * number > 7 * tf.size(positions)  # few rows come a second time
+    sums = tf.cond(
+        few,
+        lambda: _first_and_again(values, positions, number),
+        lambda: _product(values, positions, number),
+    )
+    return sums, ids
+
+
+def _first_and_again(values: Tensor, positions: Tensor, number: Tensor) -> Tensor:
+    """Returns the sums as the first row of each id, to which the others are added."""
+    places = tf.range(tf.size(positions))
+    first = tf.math.unsorted_segment_min(places, positions, number)
+    again = tf.where(tf.gather(first, positions) != places)  # (N - U, 1)
+    more, to = tf.gather_nd(values, again), tf.gather_nd(positions, again)
+    return tf.tensor_scatter_nd_add(tf.gather(values, first), to[:, None], more)
+
+
+def _product(values: Tensor, positions: Tensor, number: Tensor) -> Tensor:
+    """Returns the sums as a product with the `(U, N)` matrix of ones, faster than by segments."""
     columns = tf.range(tf.size(positions, tf.int64))
     ones = tf.SparseTensor(
         tf.stack([tf.cast(positions, tf.int64), columns], axis=1),
-        tf.ones_like(columns, dtype),
+        tf.ones_like(columns, values.dtype),
         tf.stack([tf.cast(number, tf.int64), tf.size(columns, tf.int64)]),
     )
-    return tf.sparse.sparse_dense_matmul(ones, values), ids
+    return tf.sparse.sparse_dense_matmul(ones, values)
 
 
 def read(variable: Any, ids: Tensor) -> Tensor:

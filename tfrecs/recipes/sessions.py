@@ -140,6 +140,7 @@ def fit_sessions(training: Training) -> tuple[RecModel, History]:
         inputs={HISTORY: "item", **{n: n for n in columns if n != "item"}},
         targets={name: "item"},
         num_negatives=_SAMPLED,
+        distinct=True,
         seed=options.seed,
     )
     return model, training.fit_data(model, steps, int(steps.cardinality()))

@@ -79,15 +79,18 @@ def versions(packages: Sequence[str]) -> dict[str, str]:
 
 
 def command(subject: str) -> str:
-    """Returns the command that this process was started by."""
-    return " ".join(["python", f"benchmarks/{subject}.py", *sys.argv[1:]])
+    """Returns the command that this process was started by, without this machine's paths."""
+    told = {
+        word: "DIR" if Path(word).is_dir() else "PYTHON" for word in sys.argv[1:] if "/" in word
+    }
+    return " ".join(["python", f"benchmarks/{subject}.py", *(told.get(w, w) for w in sys.argv[1:])])
 
 
 def unmeasured(document: dict[str, Any], rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Returns the rows of an earlier document that are not among `rows`, with their origin."""
     same = ("data", "protocol", "model", "metric")
     measured = {tuple(row[name] for name in same) for row in rows}
-    origin = {"command": document["command"], "date": document["date"]}
+    origin = {name: document[name] for name in ("command", "date", "machine")}
     kept = [row for row in document["rows"] if tuple(row[name] for name in same) not in measured]
     return [{**origin, **row} for row in kept]
 

@@ -40,10 +40,13 @@ def table(subject: str, metrics: str | None) -> str:
     rows = document["rows"]
     lines = by_model(rows, metrics.split(",")) if metrics else by_row(rows)
     versions = ", ".join(f"{name} {v}" for name, v in document["versions"].items())
-    origins = [(row.get("command"), row.get("date")) for row in rows]
-    runs = dict.fromkeys([(document["command"], document["date"]), *origins])
-    told = "; ".join(f"`{command}`, {date}" for command, date in runs if command)
-    made = f"{told}. {document['machine']}; {versions}."
+    runs: dict[str, dict[str, None]] = {}  # commands by machine
+    for run in (document, *rows):
+        if "command" in run:
+            commands = runs.setdefault(run.get("machine", document["machine"]), {})
+            commands[f"`{run['command']}`, {run['date']}"] = None
+    told = " ".join(f"{'; '.join(commands)}: {machine}." for machine, commands in runs.items())
+    made = f"{told} {versions}."
     return "\n".join([*lines, "", made]) + "\n"
 
 

@@ -27,6 +27,22 @@ def test_long_sequences_keep_their_last_items():
     assert pairs(data) == [(4, 5), (7, 8), (9, 10)]
 
 
+def test_with_a_stride_of_the_windows_every_item_is_a_target_once():
+    items, lengths = np.arange(2, 25), [11, 1, 2, 9]
+    data = from_sequences(items, lengths, 2, num_negatives=1, max_length=4, stride=4)
+    found = pairs(data)
+    assert set(found) == {(i, i + 1) for i in range(2, 24) if i not in (12, 13, 15)}
+    # the first window of the sequence of 11 is filled up from the next one
+    assert [found.count((i, i + 1)) for i in range(2, 12)] == [1, 1, 2, 2, 1, 1, 1, 1, 1, 1]
+    assert [found.count((i, i + 1)) for i in range(16, 24)] == [1] * 8
+
+
+def test_windows_overlap_by_what_the_stride_leaves():
+    data = from_sequences(np.arange(2, 12), [10], 1, num_negatives=1, max_length=4, stride=2)
+    rows = sorted(batch["history"].numpy()[0].tolist() for batch, _, _ in data)
+    assert rows == [[2, 3, 4, 5], [3, 4, 5, 6], [5, 6, 7, 8], [7, 8, 9, 10]]
+
+
 def test_the_order_changes_from_epoch_to_epoch_and_not_with_the_seed():
     items = np.arange(2, 402)
     first, again = (from_sequences(items, [4] * 100, 10, num_negatives=1) for _ in range(2))
@@ -59,6 +75,7 @@ def test_masked_targets_are_items_of_the_history():
         ({"batch_size": 0}, "`batch_size` must be greater than 0"),
         ({"max_length": 0}, "`max_length` must be greater than 0"),
         ({"num_negatives": 0}, "`num_negatives` must be greater than 0"),
+        ({"max_length": 5, "stride": 6}, "`stride` must be from 1 to `max_length` 5"),
         ({"masked": 1.0}, "`masked` must be from 0 to below 1"),
     ],
 )

@@ -18,6 +18,7 @@ def from_sequences(
     history: str = "history",
     target: str = "item_id",
     max_length: int = 50,
+    stride: int | None = None,
     num_negatives: int = 256,
     masked: float = 0.0,
     seed: int = 0,
@@ -26,7 +27,8 @@ def from_sequences(
     """Batches of sequences, shuffled anew each epoch among sequences of like length.
 
     Of a sequence the last `max_length + 1` items are read: all but the last are the history, and
-    each one's target is the item after it. With `masked`, for models that see both sides, targets
+    each one's target is the item after it. With `stride` all of it is read, in windows of so many
+    items. With `masked`, for models that see both sides, targets
     are items of the history itself, drawn with that chance (the last one always for a sequence of
     which none was drawn); `masked` bool `(B, L)` tells which.
 
@@ -37,6 +39,8 @@ def from_sequences(
         history: Name of the history in the batch. Defaults to "history".
         target: Name of the targets. Defaults to "item_id".
         max_length: Most positions. Defaults to 50.
+        stride: Items from one window of a longer sequence to the one before; `max_length` for every
+            item once a target. Defaults to `None`: the last window alone, as published.
         num_negatives: Ids drawn uniformly among the known ones for each batch. Defaults to 256.
         masked: Share of positions to mask; 0 for targets one step ahead. Defaults to 0.
         seed: Of order, negatives and masks. Defaults to 0.
@@ -67,12 +71,13 @@ def from_sequences(
     for argument, value in (("batch_size", batch_size), ("max_length", max_length)):
         checks.positive(argument, value)
     checks.positive("num_negatives", num_negatives)
+    if stride is not None and not 1 <= stride <= max_length:
+        raise ValueError(checks.expected("stride", f"from 1 to `max_length` {max_length}", stride))
     if not 0 <= masked < 1:
         raise ValueError(checks.expected("masked", "from 0 to below 1", masked))
-    ends, long = np.cumsum(lengths), lengths > 1
-    sizes = np.minimum(lengths, max_length + (0 if masked else 1))[long]
+    starts, sizes = windows(lengths, max_length + (0 if masked else 1), stride)
     with tf.device("CPU"):
-        held, first = tf.constant(items), tf.constant((ends[long] - sizes).astype(np.int32))
+        held, first = tf.constant(items), tf.constant(starts.astype(np.int32))
         counts = tf.constant((sizes - (0 if masked else 1)).astype(np.int32))
     number, top = len(sizes), int(items.max()) + 1
 
@@ -113,3 +118,36 @@ def from_sequences(
 
     dataset = each_epoch(batches, seed, epoch)
     return read_ahead(dataset.apply(tf.data.experimental.assert_cardinality(num_batches)), 4)
+
+
+def windows(
+    lengths: np.ndarray, longest: int, stride: int | None = None
+) -> tuple[np.ndarray, np.ndarray]:
+    """Returns where windows start among the items of all sequences, and how long they are.
+
+    The last window of a sequence ends with it; the others stand `stride` before the next, the first
+    one from the beginning. Sequences of one item have none.
+
+    Args:
+        lengths: Items of each sequence, `(S,)`.
+        longest: Most items of a window.
+        stride: Items from a window to the one before; `None` for the last window alone.
+
+    Returns:
+        Two int64 arrays `(W,)`.
+
+    Example:
+
+    >>> starts, sizes = windows(np.array([2, 6]), 3, stride=2)
+    >>> starts.tolist(), sizes.tolist()
+    ([0, 5, 3, 2], [2, 3, 3, 3])
+    """
+    ends = np.cumsum(lengths)
+    number = (lengths > 1).astype(np.int64)
+    if stride is not None:
+        number += -(-np.maximum(lengths - longest, 0) // stride)
+    of = np.repeat(np.arange(len(lengths)), number)
+    before = np.arange(len(of)) - np.repeat(np.cumsum(number) - number, number)
+    sizes = np.minimum(lengths, longest)[of]
+    starts = ends[of] - sizes - before * (stride or 0)
+    return np.maximum(starts, (ends - lengths)[of]), sizes

@@ -157,13 +157,15 @@ def fit_sequences(training: Training) -> tuple[RecModel, History]:
         optimizer = optimizers.LazyAdam(options.learning_rate)
         model.compile(optimizer, loss, steps_per_execution=8, jit_compile=False)
     masked = isinstance(model, models.BERT4Rec)
+    longest = model.encoder.max_length - masked
     steps = from_sequences(
         columns["item"],
         lengths,
         options.batch_size,
         history=HISTORY,
         target=name,
-        max_length=model.encoder.max_length - masked,
+        max_length=longest,
+        stride=longest,
         num_negatives=512,
         masked=_MASKED if masked else 0.0,
         seed=options.seed,

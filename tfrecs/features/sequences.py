@@ -27,20 +27,20 @@ def from_sequences(
     """Batches of sequences, shuffled anew each epoch among sequences of like length.
 
     Of a sequence the last `max_length + 1` items are read: all but the last are the history, and
-    each one's target is the item after it. With `stride` all of it is read, in windows of so many
-    items. With `masked`, for models that see both sides, targets
-    are items of the history itself, drawn with that chance (the last one always for a sequence of
-    which none was drawn); `masked` bool `(B, L)` tells which.
+    each one's target is the item after it. With `stride` all of it is read, in windows that stand
+    so many items apart. With `masked`, for models that see both sides, targets are items of the
+    history itself, drawn with that chance (the last one always for a sequence of which none was
+    drawn); `masked` bool `(B, L)` tells which.
 
     Args:
         items: Ids of all sequences, one after the other, `(N,)`.
         lengths: Items of each sequence; those of one item are left out.
-        batch_size: Sequences of a batch, B.
+        batch_size: Sequences, or windows, of a batch, B.
         history: Name of the history in the batch. Defaults to "history".
         target: Name of the targets. Defaults to "item_id".
         max_length: Most positions. Defaults to 50.
-        stride: Items from one window of a longer sequence to the one before; `max_length` for every
-            item once a target. Defaults to `None`: the last window alone, as published.
+        stride: Items between the starts of a longer sequence's windows; with `max_length` nearly
+            every item is a target once. Defaults to `None`: the last window alone, as published.
         num_negatives: Ids drawn uniformly among the known ones for each batch. Defaults to 256.
         masked: Share of positions to mask; 0 for targets one step ahead. Defaults to 0.
         seed: Of order, negatives and masks. Defaults to 0.

@@ -77,7 +77,8 @@ def forward(peer: object, torch: object, setting: dict, data: object) -> dict:
     model = peer.GRU4Rec(device=torch.device("cpu"), **setting)
     with torch.no_grad():
         scores = net.forward(inputs, state, candidates, training=True)
-        loss = model.loss_function(scores, candidates, len(inputs))
+        # divided by the batch, as their training does
+        loss = model.loss_function(scores, candidates, len(inputs)) / len(inputs)
     return {"scores": scores.tolist(), "loss": float(loss), "state": state[0].tolist()}
 
 

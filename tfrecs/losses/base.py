@@ -79,11 +79,7 @@ class ListLoss(keras.losses.Loss):
 
     @abstractmethod
     def pairs(
-        self,
-        positive: Tensor,
-        negatives: Tensor,
-        num_negatives: Tensor,
-        counts: Tensor | None = None,
+        self, positive: Tensor, negatives: Tensor, num_negatives: Tensor, counts: Tensor = None
     ) -> Tensor:
         """Returns the loss of each row of one positive and its negatives.
 

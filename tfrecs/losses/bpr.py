@@ -72,11 +72,7 @@ class BPR(ListLoss):
         return total / ops.maximum(num_positives * num_negatives, 1)
 
     def pairs(
-        self,
-        positive: Tensor,
-        negatives: Tensor,
-        num_negatives: Tensor,
-        counts: Tensor | None = None,
+        self, positive: Tensor, negatives: Tensor, num_negatives: Tensor, counts: Tensor = None
     ) -> Tensor:
         """Returns the loss of each positive against its negatives, `(B,)`."""
         loss = summed(self._pair(negatives - positive), counts)

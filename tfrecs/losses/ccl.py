@@ -66,18 +66,12 @@ class CCL(ListLoss):
         return near + self._far(ops.where(negative, scores, low), num_negatives)
 
     def pairs(
-        self,
-        positive: Tensor,
-        negatives: Tensor,
-        num_negatives: Tensor,
-        counts: Tensor | None = None,
+        self, positive: Tensor, negatives: Tensor, num_negatives: Tensor, counts: Tensor = None
     ) -> Tensor:
         """Returns the loss of each positive against its negatives, `(B,)`."""
         loss = 1 - positive[:, 0] + self._far(negatives, num_negatives, counts)
         return ops.where(num_negatives > 0, loss, 0)
 
-    def _far(
-        self, negatives: Tensor, num_negatives: Tensor, counts: Tensor | None = None
-    ) -> Tensor:
+    def _far(self, negatives: Tensor, num_negatives: Tensor, counts: Tensor = None) -> Tensor:
         above = summed(ops.relu(negatives - self.margin), counts)
         return self.weight * above / ops.maximum(num_negatives, 1)

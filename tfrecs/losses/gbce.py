@@ -73,11 +73,7 @@ class GBCE(ListLoss):
         return total / ops.maximum(num_positives + num_negatives, 1)
 
     def pairs(
-        self,
-        positive: Tensor,
-        negatives: Tensor,
-        num_negatives: Tensor,
-        counts: Tensor | None = None,
+        self, positive: Tensor, negatives: Tensor, num_negatives: Tensor, counts: Tensor = None
     ) -> Tensor:
         """Returns the loss of each positive against its negatives, `(B,)`."""
         near, far = ops.softplus(-positive[:, 0]), summed(ops.softplus(negatives), counts)

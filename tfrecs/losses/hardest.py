@@ -74,11 +74,7 @@ class Hardest(ListLoss):
         return self.loss.lists(positive, hard, scores, num_positives, counted)
 
     def pairs(
-        self,
-        positive: Tensor,
-        negatives: Tensor,
-        num_negatives: Tensor,
-        counts: Tensor | None = None,
+        self, positive: Tensor, negatives: Tensor, num_negatives: Tensor, counts: Tensor = None
     ) -> Tensor:
         """Returns the loss of each positive against its hardest negatives, `(B,)`."""
         best, places = self._best(negatives)

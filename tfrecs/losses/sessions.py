@@ -38,11 +38,7 @@ class TOP1(ListLoss):
         return per_positive(self.pairs, *row)
 
     def pairs(
-        self,
-        positive: Tensor,
-        negatives: Tensor,
-        num_negatives: Tensor,
-        counts: Tensor | None = None,
+        self, positive: Tensor, negatives: Tensor, num_negatives: Tensor, counts: Tensor = None
     ) -> Tensor:
         """Returns the loss of each positive against its negatives, `(B,)`."""
         loss = summed(_counted(negatives) * _top1(positive, negatives), counts)
@@ -72,11 +68,7 @@ class TOP1Max(ListLoss):
         return per_positive(self.pairs, *row)
 
     def pairs(
-        self,
-        positive: Tensor,
-        negatives: Tensor,
-        num_negatives: Tensor,
-        counts: Tensor | None = None,
+        self, positive: Tensor, negatives: Tensor, num_negatives: Tensor, counts: Tensor = None
     ) -> Tensor:
         """Returns the loss of each positive against its negatives, `(B,)`."""
         weights = ops.softmax(repeated(negatives, counts)) * _counted(negatives)
@@ -129,11 +121,7 @@ class BPRMax(ListLoss):
         return per_positive(self.pairs, *row)
 
     def pairs(
-        self,
-        positive: Tensor,
-        negatives: Tensor,
-        num_negatives: Tensor,
-        counts: Tensor | None = None,
+        self, positive: Tensor, negatives: Tensor, num_negatives: Tensor, counts: Tensor = None
     ) -> Tensor:
         """Returns the loss of each positive against its negatives, `(B,)`."""
         live = _live(negatives)

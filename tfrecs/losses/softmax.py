@@ -47,11 +47,7 @@ class Softmax(ListLoss):
         return ops.categorical_crossentropy(share, scores, from_logits=True)
 
     def pairs(
-        self,
-        positive: Tensor,
-        negatives: Tensor,
-        num_negatives: Tensor,
-        counts: Tensor | None = None,
+        self, positive: Tensor, negatives: Tensor, num_negatives: Tensor, counts: Tensor = None
     ) -> Tensor:
         """Returns the loss of each positive against its negatives, `(B,)`."""
         # = log(exp(s_p) + sum exp(s_n)) - s_p, with no copy of the (B, N) scores

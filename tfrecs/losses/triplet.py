@@ -64,11 +64,7 @@ class Triplet(ListLoss):
         return total / ops.maximum(num_negatives, 1) if self.mean else total
 
     def pairs(
-        self,
-        positive: Tensor,
-        negatives: Tensor,
-        num_negatives: Tensor,
-        counts: Tensor | None = None,
+        self, positive: Tensor, negatives: Tensor, num_negatives: Tensor, counts: Tensor = None
     ) -> Tensor:
         """Returns the loss of each positive against its negatives, `(B,)`."""
         loss = summed(ops.relu(self.margin + negatives - positive), counts)

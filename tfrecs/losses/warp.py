@@ -65,16 +65,12 @@ class WARP(ListLoss):
         return ops.sum(self._ranked(worse - better), axis=-1) / ops.maximum(num_positives, 1)
 
     def pairs(
-        self,
-        positive: Tensor,
-        negatives: Tensor,
-        num_negatives: Tensor,
-        counts: Tensor | None = None,
+        self, positive: Tensor, negatives: Tensor, num_negatives: Tensor, counts: Tensor = None
     ) -> Tensor:
         """Returns the loss of each positive against its negatives, `(B,)`."""
         return self._ranked(negatives - positive, counts)
 
-    def _ranked(self, differences: Tensor, counts: Tensor | None = None) -> Tensor:
+    def _ranked(self, differences: Tensor, counts: Tensor = None) -> Tensor:
         """Returns the loss of positives against negatives better by `differences`, `(..., C)`."""
         hinges = ops.relu(self.margin + differences)
         rank = summed(ops.cast(hinges > 0, hinges.dtype), counts)  # no gradient

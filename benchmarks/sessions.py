@@ -264,9 +264,9 @@ def speed(arguments: Any) -> list[dict[str, Any]]:
     rsc15 = datasets.session_folder(data("rsc15-100k"))
     diginetica = datasets.diginetica(data("diginetica-sessions"))
     runs = [
-        (latest(rsc15, 24_000), SMALL),
-        (latest(diginetica, 48_000), SMALL | {"batch_size": 128}),
-        (latest(diginetica, 12_000), WIDE),
+        (rsc15, SMALL),
+        (latest(diginetica, 200_000), SMALL | {"batch_size": 128}),
+        (latest(diginetica, 60_000), WIDE),
     ]
     rows = []
     for sessions, setting in [runs[int(place)] for place in arguments.settings.split(",")]:

@@ -27,7 +27,7 @@ def dot(query: Tensor, candidate: Tensor) -> Tensor:
     """
     if len(candidate.shape) == 2:
         rows, dim = query.shape
-        if rows is not None and dim is not None and rows <= dim:
+        if rows is not None and dim is not None and rows <= 2 * dim:
             # few queries: no copy of the candidates for the transpose, here or in the gradient
             return ops.einsum("bd,cd->bc", query, candidate, optimize="greedy")
         return ops.matmul(query, ops.transpose(candidate))  # (B, C)

@@ -95,6 +95,24 @@ class ListLoss(keras.losses.Loss):
         """
         raise NotImplementedError
 
+    def shared(self, scores: Tensor, counts: Tensor, num_negatives: Tensor) -> Tensor:
+        """Returns the loss of each row whose positive stands on the diagonal.
+
+        A subclass overrides it where it can do without a copy of the scores.
+
+        Args:
+            scores: float tensor `(B, C)`, all finite; the positive of row i is in column i.
+            counts: float tensor `(C,)`, how often each column counts as a negative of the other
+                rows; 0 for not at all.
+            num_negatives: float tensor `(B,)`, how many of them a row has.
+
+        Returns:
+            `(B,)`; any finite value where a row's own column has count 0.
+        """
+        dead = ops.logical_or(ops.eye(*ops.shape(scores), dtype="bool"), ops.equal(counts, 0))
+        negatives = ops.where(dead, lowest(scores), scores)
+        return self.pairs(ops.diagonal(scores)[:, None], negatives, num_negatives, counts)
+
     def get_config(self) -> dict[str, Any]:
         """Returns the constructor's arguments."""
         return {**super().get_config(), "dtype": self.dtype}
@@ -115,7 +133,9 @@ def summed(values: Tensor, counts: Tensor | None) -> Tensor:
 
 def repeated(scores: Tensor, counts: Tensor | None) -> Tensor:
     """Returns scores whose exponential sums are those of negatives that count so often."""
-    return scores if counts is None else scores + ops.log(ops.maximum(counts, 1))
+    if counts is None:
+        return scores
+    return scores + ops.where(counts > 0, ops.log(ops.maximum(counts, 1)), lowest(scores))
 
 
 def count(mask: Tensor) -> Tensor:

@@ -125,15 +125,40 @@ class BPRMax(ListLoss):
     ) -> Tensor:
         """Returns the loss of each positive against its negatives, `(B,)`."""
         live = _live(negatives)
+        offsets = ops.where(live, ops.zeros_like(negatives), lowest(negatives))
+        return self._against(
+            positive, ops.where(live, negatives, 0), offsets, num_negatives, counts
+        )
+
+    def shared(self, scores: Tensor, counts: Tensor, num_negatives: Tensor) -> Tensor:
+        """Returns the loss of each row whose positive stands on the diagonal, `(B,)`."""
+        own = lowest(scores) * ops.eye(*ops.shape(scores), dtype=scores.dtype)
+        return self._against(ops.diagonal(scores)[:, None], scores, own, num_negatives, counts)
+
+    def _against(
+        self,
+        positive: Tensor,
+        negatives: Tensor,
+        offsets: Tensor,
+        num_negatives: Tensor,
+        counts: Tensor | None,
+    ) -> Tensor:
+        """Returns the loss, `offsets` being 0 or, for what does not count, `lowest`."""
         if self.elu:
-            positive = ops.elu(positive, self.elu)
-            negatives = ops.where(live, ops.elu(negatives, self.elu), negatives)
-        # log sum w sigmoid = logsumexp(log w + log sigmoid), safe for scores far apart
-        log_weights = ops.log_softmax(repeated(negatives, counts))
-        loss = -ops.logsumexp(log_weights + ops.log_sigmoid(positive - negatives), axis=-1)
+            positive, negatives = ops.elu(positive, self.elu), ops.elu(negatives, self.elu)
+        counted = negatives + offsets
+        # w_n sigmoid(s_p - s_n) = exp(s_p) / Z sigmoid(s_n - s_p) with w_n = exp(s_n) / Z: few
+        # passes over the scores, and none of them overflows
+        logits = repeated(counted, counts)
+        highest = ops.stop_gradient(ops.max(logits, axis=-1, keepdims=True))
+        shares = ops.exp(logits - highest)  # w Z / exp(highest)
+        total = ops.sum(shares, axis=-1)
+        near = summed(ops.sigmoid(counted - positive), counts)
+        least = -1 / lowest(near)  # all negatives so far below the positive that the loss is 0
+        loss = ops.log(total) + (highest - positive)[:, 0] - ops.log(ops.maximum(near, least))
+        loss = ops.where(near > least, loss, 0)
         if self.score_regularization:
-            squares = ops.square(ops.where(live, negatives, 0))
-            norms = ops.sum(ops.exp(log_weights) * squares, axis=-1)
+            norms = ops.sum(shares * ops.square(negatives), axis=-1) / total
             loss += self.score_regularization * norms
         return ops.where(num_negatives > 0, loss, 0)
 

@@ -4,7 +4,7 @@ import keras
 from keras import ops
 
 from tfrecs import checks
-from tfrecs.losses.base import Tensor, lowest
+from tfrecs.losses.base import Tensor
 from tfrecs.losses.pairs import PairLoss, flat_ids
 from tfrecs.spec import PADDING_ID
 
@@ -57,31 +57,21 @@ class SharedNegatives(PairLoss):
                     "Use Sampled(loss) for a positive and its own negatives.",
                 )
             )
-        size = ops.shape(y_pred)[0] if rows is None else rows
-        width = ops.shape(y_pred)[1] if columns is None else columns
+        size, width = ops.shape(y_pred)
         y_true = ops.convert_to_tensor(y_true)
         if y_true.shape[0] == 2 and len(y_true.shape) == 2 and y_true.shape[1] != 1:
             flat_ids(y_true[0, :size], y_pred)
-            counts = [ops.cast(y_true[1], y_pred.dtype)]  # (B + N,)
-            dead = ops.equal(y_true[1], 0)
-            num_negatives = ops.sum(y_true[1]) - 1
+            counts = y_true[1]
         else:
-            counts = []
-            dead = ops.equal(flat_ids(y_true, y_pred), PADDING_ID)
-            dead = ops.pad(dead, (0, width - size))
-            num_negatives = width - ops.sum(ops.cast(dead, "int32")) - 1
-        own = ops.pad(ops.eye(size, dtype="bool"), ((0, 0), (0, width - size)))
-        positive = ops.diagonal(y_pred)[:, None]  # (B, 1)
-        negatives = ops.where(ops.logical_or(own, dead), lowest(y_pred), y_pred)
-        weight = ops.cast(ops.logical_not(dead[:size]), y_pred.dtype)
+            counts = ops.cast(ops.not_equal(flat_ids(y_true, y_pred), PADDING_ID), "int32")
+            counts = ops.pad(counts, (0, width - size), constant_values=1)
+        num_negatives = ops.broadcast_to(ops.sum(counts) - 1, (size,))
+        weight = ops.cast(counts[:size] > 0, y_pred.dtype)
         if sample_weight is not None:
             weight *= ops.cast(sample_weight, weight.dtype)
-        return super().__call__(
-            ops.broadcast_to(num_negatives, (size,)), (positive, negatives, *counts), weight
-        )
+        return super().__call__(num_negatives, (y_pred, ops.cast(counts, y_pred.dtype)), weight)
 
-    def call(self, num_negatives: Tensor, scores: tuple[Tensor, ...]) -> Tensor:
+    def call(self, num_negatives: Tensor, scores: tuple[Tensor, Tensor]) -> Tensor:
         """Returns the loss of each row, `(B,)`."""
-        positive, negatives, *counts = scores
-        number = ops.cast(num_negatives, positive.dtype)
-        return self.loss.pairs(positive, negatives, number, *counts)
+        scores, counts = scores
+        return self.loss.shared(scores, counts, ops.cast(num_negatives, scores.dtype))

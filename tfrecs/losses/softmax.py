@@ -53,3 +53,8 @@ class Softmax(ListLoss):
         # = log(exp(s_p) + sum exp(s_n)) - s_p, with no copy of the (B, N) scores
         against = ops.logsumexp(repeated(negatives, counts), axis=-1)
         return ops.softplus(against - positive[:, 0])
+
+    def shared(self, scores: Tensor, counts: Tensor, num_negatives: Tensor) -> Tensor:
+        """Returns the loss of each row whose positive stands on the diagonal, `(B,)`."""
+        # log sum exp over all that count, a row's own column among them, once
+        return ops.logsumexp(repeated(scores, counts), axis=-1) - ops.diagonal(scores)

@@ -9,7 +9,7 @@ from keras import ops
 from tfrecs import checks, scoring
 from tfrecs.layers import IdEmbedding, column
 from tfrecs.layers.next_item import history_name, next_item_scores
-from tfrecs.layers.recurrent import GatedCell, biased_table, projection, with_one
+from tfrecs.layers.recurrent import GatedCell, biased_table, projection, with_one, without_bias
 from tfrecs.models.base import Batch, Retriever, Tensor
 from tfrecs.spec import Categorical, Feature, FeatureSpec, Numeric
 from tfrecs.spec import Sequence as Items
@@ -123,7 +123,7 @@ class ContextualGRU4Rec(Retriever):
 
     def query(self, batch: Batch, training: bool = False) -> Tensor:
         """Returns `[h (1 + O d), 1]` `(B, D + 1)`."""
-        x = self.items(column(batch, self.history_name))[..., :-1]  # (B, L, D)
+        x = without_bias(self.items(column(batch, self.history_name)))  # (B, L, D)
         c = [self.tables[f.name](column(batch, f.name)) for f in self.past]
         joined = ops.concatenate([x, *c], -1) if c and "input" in self.modes else x
         x = self.projection(joined)  # (B, L, 3D)
@@ -149,8 +149,8 @@ class ContextualGRU4Rec(Retriever):
 
     def _carry_on(self, x: Tensor, carried: Tensor, training: bool) -> Tensor:
         state, found = ops.cast(self.state.value, x.dtype), []
-        for t in range(x.shape[1]):
-            h, _ = self.cell(x[:, t], [state * ops.cast(carried[:, t, None], x.dtype)])
+        for t, x_t in enumerate(ops.unstack(x, axis=1)):
+            h, _ = self.cell(x_t, [state * ops.cast(carried[:, t, None], x.dtype)])
             state = self.dropout(h, training=training)
             found.append(state)
         self.state.assign(ops.cast(state, self.state.dtype))

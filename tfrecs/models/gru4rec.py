@@ -10,7 +10,13 @@ from tfrecs import checks, scoring
 from tfrecs.layers import IdEmbedding, column
 from tfrecs.layers.bloom import BloomEmbedding
 from tfrecs.layers.next_item import history_name, next_item_scores
-from tfrecs.layers.recurrent import GatedCell, biased_table, projection, with_one
+from tfrecs.layers.recurrent import (
+    GatedCell,
+    biased_table,
+    projection,
+    with_one,
+    without_bias,
+)
 from tfrecs.models.base import Batch, Retriever, Tensor
 from tfrecs.spec import FeatureSpec
 
@@ -159,18 +165,18 @@ class GRU4Rec(Retriever):
         return self._step(self._embed(item_ids, False), states, False)
 
     def _embed(self, ids: Tensor, training: bool) -> Tensor:
-        rows = self.items(ids)[..., :-1] if self.embedding == "constrained" else None
-        rows = self.inputs_table(ids) if rows is None else rows
+        constrained = self.embedding == "constrained"
+        rows = without_bias(self.items(ids)) if constrained else self.inputs_table(ids)
         return self.embedding_dropout(rows, training=training)
 
     def _carry_on(self, x: Tensor, carried: Tensor, training: bool) -> Tensor:
         """Returns the last state after each event of the lanes, `(B T, D)`, and keeps it."""
         states, found = [state.value for state in self.states], []
-        for t in range(x.shape[1]):
+        for t, x_t in enumerate(ops.unstack(x, axis=1)):
             keep = ops.cast(carried[:, t, None], x.dtype)
             states = [keep * ops.cast(state, x.dtype) for state in states]
-            query, states = self._step(x[:, t], states, training)
-            found.append(query[:, :-1])
+            _, states = self._step(x_t, states, training)
+            found.append(states[-1])
         for variable, state in zip(self.states, states, strict=True):
             variable.assign(ops.cast(state, variable.dtype))
         return found[0] if len(found) == 1 else ops.reshape(ops.stack(found, 1), (-1, x.shape[-1]))

@@ -111,8 +111,11 @@ def from_sessions(
             batch[name] = tf.reshape(_masked(tf.gather(held[column], at + 1), alive), rows)
         if draw:
             batch["negatives"] = draw(tf.shape(at)[0], seeds, number)  # (K, num_negatives)
-            batch["negatives_log_q"] = tf.gather(draw.log_q, batch["negatives"])
             batch[f"{label}_log_q"] = tf.gather(draw.share, batch[label])
+            if distinct:
+                ids = tf.cast(batch[label], tf.int32)
+                return batch, tf.stack([ids, tf.cast(ids != PADDING_ID, tf.int32)], 1)
+            batch["negatives_log_q"] = tf.gather(draw.log_q, batch["negatives"])
         return batch, batch[label]
 
     count = -(-len(places) // block)
@@ -189,16 +192,13 @@ class _Negatives:
         kept = rest < tf.gather(self.kept, places)
         return tf.where(kept, places, tf.gather(self.alias, places))
 
-    def once(self, batch: dict[str, tf.Tensor], ids: tf.Tensor) -> Any:
+    def once(self, batch: dict[str, tf.Tensor], targets: tf.Tensor) -> Any:
         """Returns the batch with each negative once, and ids and counts of all columns."""
         drawn, _, counts = tf.unique_with_counts(batch["negatives"])
-        padding = [[0, -tf.size(drawn) % _MULTIPLE]]
-        drawn, counts = tf.pad(drawn, padding), tf.pad(counts, padding)
-        batch |= {"negatives": drawn, "negatives_log_q": tf.gather(self.log_q, drawn)}
-        ids = tf.cast(ids, tf.int32)
-        columns = tf.concat([ids, drawn], 0)
-        counts = tf.concat([tf.cast(ids != PADDING_ID, tf.int32), counts], 0)
-        return batch, tf.stack([columns, counts])
+        padding = [[0, 0], [0, -tf.size(drawn) % _MULTIPLE]]
+        columns = tf.pad(tf.stack([drawn, counts]), padding)  # (2, U)
+        batch |= {"negatives": columns[0], "negatives_log_q": tf.gather(self.log_q, columns[0])}
+        return batch, tf.concat([targets, columns], 1)
 
 
 def _masked(values: tf.Tensor, alive: tf.Tensor) -> tf.Tensor:

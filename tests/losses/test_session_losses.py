@@ -89,6 +89,40 @@ def test_bpr_max_is_the_authors_code_s_number():
     assert float(loss(ids, scores)) == pytest.approx(2.2391, abs=1e-4)
 
 
+def test_bpr_max_is_right_however_far_scores_are_apart():
+    rng = np.random.default_rng(0)
+    for scale in (0.1, 1, 10, 100):
+        positive = scale * rng.normal(size=(20, 1))
+        negatives = scale * rng.normal(size=(20, 6))
+        counts = rng.integers(1, 4, 6)
+        # log of w_n sigmoid(s_p - s_n), in float64
+        log_weights = negatives + np.log(counts)
+        log_weights -= np.logaddexp.reduce(log_weights, axis=1, keepdims=True)
+        log_terms = log_weights - np.logaddexp(0, negatives - positive)
+        norms = np.sum(np.exp(log_weights) * negatives**2, axis=1)
+        expected = -np.logaddexp.reduce(log_terms, axis=1) + 0.01 * norms
+        scores = (x.astype("float32") for x in (positive, negatives))
+        found = BPRMax(0.01).pairs(*scores, np.float32(6), counts.astype("float32"))
+        np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("loss", [Softmax(), BPRMax(0.7), BPRMax(0.7, elu=0.5)])
+def test_gradients_of_far_scores_are_finite(loss):
+    import tensorflow as tf
+
+    wrapped = SharedNegatives(loss, reduction="sum")
+    label = np.array([[7, 0, 9, 4], [1, 0, 1, 2]])
+    for far in (-1e3, 1e3):
+        scores = tf.constant(far * np.eye(3, 4, dtype="float32"))
+        with tf.GradientTape() as tape:
+            tape.watch(scores)
+            value = wrapped(label, scores)
+        gradient = np.asarray(tape.gradient(value, scores))
+        assert np.isfinite(value) and np.isfinite(gradient).all()
+        assert (gradient[1] == 0).all() and (gradient[:, 1] == 0).all()  # padding
+        assert (np.diag(gradient) <= 0).all()
+
+
 @pytest.mark.parametrize("loss", [TOP1, TOP1Max, BPRMax])
 def test_several_positives_count_alike(loss):
     scores = np.array([[0.3, 1.0, -0.5, 0.2]], "float32")

@@ -78,10 +78,12 @@ def test_one_unit_by_hand():
 
 @pytest.mark.parametrize("units", [(8,), (8, 6)])
 @pytest.mark.parametrize("num_steps", [1, 2])
-def test_the_carried_state_is_that_of_the_session_so_far(units, num_steps):
+@pytest.mark.parametrize("input_dim", [None, 5])
+def test_the_carried_state_is_that_of_the_session_so_far(units, num_steps, input_dim):
     # sessions 2 3 4, 5 6, 7 8 9 10 in two lanes
     items, lengths = [2, 3, 4, 5, 6, 7, 8, 9, 10], [3, 2, 4]
-    model = GRU4Rec(spec(), units, lanes=2)
+    embedding = "constrained" if input_dim is None else "separate"
+    model = GRU4Rec(spec(), units, embedding=embedding, input_dim=input_dim, lanes=2)
     prefixes = {}
     for session in np.split(np.array(items), np.cumsum(lengths)[:-1]):
         for end in range(1, len(session)):

@@ -179,7 +179,8 @@ class GRU4Rec(Retriever):
             found.append(states[-1])
         for variable, state in zip(self.states, states, strict=True):
             variable.assign(ops.cast(state, variable.dtype))
-        return found[0] if len(found) == 1 else ops.reshape(ops.stack(found, 1), (-1, x.shape[-1]))
+        width = found[0].shape[-1]
+        return ops.reshape(ops.stack(found, 1), (-1, width))
 
     def _step(
         self, x: Tensor, states: Sequence[Tensor], training: bool

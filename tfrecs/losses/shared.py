@@ -71,7 +71,7 @@ class SharedNegatives(PairLoss):
             weight *= ops.cast(sample_weight, weight.dtype)
         return super().__call__(num_negatives, (y_pred, ops.cast(counts, y_pred.dtype)), weight)
 
-    def call(self, num_negatives: Tensor, scores: tuple[Tensor, Tensor]) -> Tensor:
-        """Returns the loss of each row, `(B,)`."""
-        scores, counts = scores
+    def call(self, num_negatives: Tensor, columns: tuple[Tensor, Tensor]) -> Tensor:
+        """Returns the loss of each row, `(B,)`, of scores and how often their columns count."""
+        scores, counts = columns
         return self.loss.shared(scores, counts, ops.cast(num_negatives, scores.dtype))

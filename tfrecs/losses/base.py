@@ -1,6 +1,7 @@
 """What the losses over candidate lists share: the labels 1, 0 and -1."""
 
 from abc import abstractmethod
+from collections.abc import Callable
 from typing import Any
 
 import keras
@@ -136,6 +137,14 @@ def repeated(scores: Tensor, counts: Tensor | None) -> Tensor:
     if counts is None:
         return scores
     return scores + ops.where(counts > 0, ops.log(ops.maximum(counts, 1)), lowest(scores))
+
+
+def in_halves(loss: Callable[..., Tensor], *tensors: Tensor) -> Tensor:
+    """Returns `loss` of all rows, `(B,)`, from two halves that two cores can work on at a time."""
+    if any(tensor.shape[0] is None for tensor in tensors):
+        return loss(*tensors)
+    halves = zip(*(ops.array_split(tensor, 2) for tensor in tensors), strict=True)
+    return ops.concatenate([loss(*half) for half in halves])
 
 
 def count(mask: Tensor) -> Tensor:

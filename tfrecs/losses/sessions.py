@@ -1,13 +1,14 @@
 """The losses of GRU4Rec over a positive and many negatives: TOP1, TOP1-max, BPR-max."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import keras
 from keras import ops
 
 from tfrecs import checks
-from tfrecs.losses.base import ListLoss, Tensor, lowest, repeated, summed
+from tfrecs.losses.base import ListLoss, Tensor, in_halves, lowest, repeated, summed
 
 
 @keras.saving.register_keras_serializable(package="tfrecs")
@@ -127,21 +128,22 @@ class BPRMax(ListLoss):
         live = _live(negatives)
         offsets = ops.where(live, ops.zeros_like(negatives), lowest(negatives))
         return self._against(
-            positive, ops.where(live, negatives, 0), offsets, num_negatives, counts
+            counts, positive, ops.where(live, negatives, 0), offsets, num_negatives
         )
 
     def shared(self, scores: Tensor, counts: Tensor, num_negatives: Tensor) -> Tensor:
         """Returns the loss of each row whose positive stands on the diagonal, `(B,)`."""
         own = lowest(scores) * ops.eye(*ops.shape(scores), dtype=scores.dtype)
-        return self._against(ops.diagonal(scores)[:, None], scores, own, num_negatives, counts)
+        positive = ops.diagonal(scores)[:, None]
+        return in_halves(partial(self._against, counts), positive, scores, own, num_negatives)
 
     def _against(
         self,
+        counts: Tensor | None,
         positive: Tensor,
         negatives: Tensor,
         offsets: Tensor,
         num_negatives: Tensor,
-        counts: Tensor | None,
     ) -> Tensor:
         """Returns the loss, `offsets` being 0 or, for what does not count, `lowest`."""
         if self.elu:

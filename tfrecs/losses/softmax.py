@@ -3,7 +3,7 @@
 import keras
 from keras import ops
 
-from tfrecs.losses.base import ListLoss, Tensor, lowest, repeated
+from tfrecs.losses.base import ListLoss, Tensor, in_halves, lowest, repeated
 
 
 @keras.saving.register_keras_serializable(package="tfrecs")
@@ -57,4 +57,5 @@ class Softmax(ListLoss):
     def shared(self, scores: Tensor, counts: Tensor, num_negatives: Tensor) -> Tensor:
         """Returns the loss of each row whose positive stands on the diagonal, `(B,)`."""
         # log sum exp over all that count, a row's own column among them, once
-        return ops.logsumexp(repeated(scores, counts), axis=-1) - ops.diagonal(scores)
+        every = in_halves(lambda rows: ops.logsumexp(repeated(rows, counts), axis=-1), scores)
+        return every - ops.diagonal(scores)

@@ -192,6 +192,23 @@ def test_a_column_that_counts_thrice_is_three_columns(loss):
     np.testing.assert_allclose(found, expected, rtol=1e-5)
 
 
+@pytest.mark.parametrize("loss", [Softmax(), BPRMax(0.7, elu=0.5)])
+def test_a_batch_may_have_a_single_row_or_any_number(loss):
+    import tensorflow as tf
+
+    wrapped = SharedNegatives(loss, reduction=None)
+    shapes = [tf.TensorSpec([None], tf.int64), tf.TensorSpec([None, None])]
+    any_number = tf.function(lambda ids, scores: wrapped(ids, scores), input_signature=shapes)
+    scores = np.random.default_rng(0).normal(size=(3, 6)).astype("float32")
+    for size in (1, 2, 3):
+        ids = np.arange(7, 7 + size)
+        labels = np.eye(size, 6)
+        expected = type(loss).from_config(loss.get_config() | {"reduction": None})
+        expected = expected(labels, scores[:size])
+        np.testing.assert_allclose(wrapped(ids, scores[:size]), expected, rtol=1e-5)
+        np.testing.assert_allclose(any_number(ids, scores[:size]), expected, rtol=1e-5)
+
+
 def test_counts_weigh_by_hand():
     # log(e^1 + 1 + 2 e^0.5) - 1 and log(e^2 + 1 + 2 e^-1) - 2
     scores = np.array([[1.0, 0.0, 0.5], [0.0, 2.0, -1.0]], "float32")

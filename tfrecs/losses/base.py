@@ -141,7 +141,7 @@ def repeated(scores: Tensor, counts: Tensor | None) -> Tensor:
 
 def in_halves(loss: Callable[..., Tensor], *tensors: Tensor) -> Tensor:
     """Returns `loss` of all rows, `(B,)`, from two halves that two cores can work on at a time."""
-    if any(tensor.shape[0] is None for tensor in tensors):
+    if any(tensor.shape[0] in (None, 1) for tensor in tensors):
         return loss(*tensors)
     halves = zip(*(ops.array_split(tensor, 2) for tensor in tensors), strict=True)
     return ops.concatenate([loss(*half) for half in halves])

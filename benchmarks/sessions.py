@@ -290,8 +290,8 @@ def speed(arguments: Any) -> list[dict[str, Any]]:
         name = "GRU4Rec {}, {}, batch {}, 2,048 samples".format(
             setting["layers"][0], setting["loss"], setting["batch_size"]
         )
-        name += "" if arguments.dtype == "float32" else f", {arguments.dtype}"
         metric, protocol = "events_per_s", f"fit, median of {arguments.rounds} epochs"
+        protocol += "" if arguments.dtype == "float32" else f", ours in {arguments.dtype}"
         middle = {side: [float(np.median(v))] if v else [] for side, v in found.items()}
         name_of = f"{sessions.name}, {sessions.train.num_rows:,} events"
         rows += with_peer(

@@ -55,7 +55,7 @@ def test_a_model_is_trained_judged_and_kept(tables, tmp_path, model):
     results = run.Run.load(trained.folder).judge(ks=(1, 3))
     assert results.metrics[0] == "recall@1"
     # a fifth of the places is asked for at a time: BERT4Rec takes longer; chance is 1 of 12
-    assert results[model, "recall@1"] > (0.25 if model == "bert4rec" else 0.8)
+    assert results[model, "recall@1"] > (0.3 if model == "bert4rec" else 0.8)
     assert results["V-SKNN", "recall@3"] > 0
     assert results.reference != "popularity"
     assert results.setting.num_candidates == 12

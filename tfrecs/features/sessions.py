@@ -112,10 +112,8 @@ def from_sessions(
         if draw:
             batch["negatives"] = draw(tf.shape(at)[0], seeds, number)  # (K, num_negatives)
             batch[f"{label}_log_q"] = tf.gather(draw.share, batch[label])
-            if distinct:
-                ids = tf.cast(batch[label], tf.int32)
-                return batch, tf.stack([ids, tf.cast(ids != PADDING_ID, tf.int32)], 1)
-            batch["negatives_log_q"] = tf.gather(draw.log_q, batch["negatives"])
+            if not distinct:
+                batch["negatives_log_q"] = tf.gather(draw.log_q, batch["negatives"])
         return batch, batch[label]
 
     count = -(-len(places) // block)
@@ -192,8 +190,10 @@ class _Negatives:
         kept = rest < tf.gather(self.kept, places)
         return tf.where(kept, places, tf.gather(self.alias, places))
 
-    def once(self, batch: dict[str, tf.Tensor], targets: tf.Tensor) -> Any:
+    def once(self, batch: dict[str, tf.Tensor], ids: tf.Tensor) -> Any:
         """Returns the batch with each negative once, and ids and counts of all columns."""
+        ids = tf.cast(ids, tf.int32)
+        targets = tf.stack([ids, tf.cast(ids != PADDING_ID, tf.int32)])  # (2, B)
         drawn, _, counts = tf.unique_with_counts(batch["negatives"])
         padding = [[0, 0], [0, -tf.size(drawn) % _MULTIPLE]]
         columns = tf.pad(tf.stack([drawn, counts]), padding)  # (2, U)

@@ -127,23 +127,22 @@ class BPRMax(ListLoss):
         """Returns the loss of each positive against its negatives, `(B,)`."""
         live = _live(negatives)
         offsets = ops.where(live, ops.zeros_like(negatives), lowest(negatives))
-        return self._against(
-            counts, positive, ops.where(live, negatives, 0), offsets, num_negatives
-        )
+        negatives = ops.where(live, negatives, 0)
+        return self._against(positive, negatives, offsets, num_negatives, counts)
 
     def shared(self, scores: Tensor, counts: Tensor, num_negatives: Tensor) -> Tensor:
         """Returns the loss of each row whose positive stands on the diagonal, `(B,)`."""
         own = lowest(scores) * ops.eye(*ops.shape(scores), dtype=scores.dtype)
-        positive = ops.diagonal(scores)[:, None]
-        return in_halves(partial(self._against, counts), positive, scores, own, num_negatives)
+        loss = partial(self._against, counts=counts)
+        return in_halves(loss, ops.diagonal(scores)[:, None], scores, own, num_negatives)
 
     def _against(
         self,
-        counts: Tensor | None,
         positive: Tensor,
         negatives: Tensor,
         offsets: Tensor,
         num_negatives: Tensor,
+        counts: Tensor | None,
     ) -> Tensor:
         """Returns the loss, `offsets` being 0 or, for what does not count, `lowest`."""
         if self.elu:

@@ -10,13 +10,7 @@ from tfrecs import checks, scoring
 from tfrecs.layers import IdEmbedding, column
 from tfrecs.layers.bloom import BloomEmbedding
 from tfrecs.layers.next_item import history_name, next_item_scores
-from tfrecs.layers.recurrent import (
-    GatedCell,
-    biased_table,
-    projection,
-    with_one,
-    without_bias,
-)
+from tfrecs.layers.recurrent import GatedCell, biased_table, projection, with_one, without_bias
 from tfrecs.models.base import Batch, Retriever, Tensor
 from tfrecs.spec import FeatureSpec
 
@@ -179,8 +173,7 @@ class GRU4Rec(Retriever):
             found.append(states[-1])
         for variable, state in zip(self.states, states, strict=True):
             variable.assign(ops.cast(state, variable.dtype))
-        width = found[0].shape[-1]
-        return ops.reshape(ops.stack(found, 1), (-1, width))
+        return ops.reshape(ops.stack(found, 1), (-1, found[0].shape[-1]))
 
     def _step(
         self, x: Tensor, states: Sequence[Tensor], training: bool

@@ -103,11 +103,9 @@ class AdagradMomentum(rows.RowSparse, keras.optimizers.Adagrad):
         step = self._step(g, a, learning_rate)
         if self.momentum:
             velocity = self._velocities[index]
-            moved = self.momentum * rows.read(velocity, ids) - step
-            rows.write(velocity, ids, moved)
-            rows.add(variable, ids, moved)
-        else:
-            rows.subtract(variable, ids, step)
+            step -= self.momentum * rows.read(velocity, ids)
+            rows.write(velocity, ids, -step)
+        rows.subtract(variable, ids, step)
 
     def _step(self, g: Tensor, a: Tensor, learning_rate: Tensor) -> Tensor:
         return ops.cast(learning_rate, g.dtype) * g * ops.rsqrt(a + self.epsilon)

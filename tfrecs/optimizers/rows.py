@@ -150,11 +150,6 @@ def subtract(variable: Any, ids: Tensor, rows: Tensor) -> None:
     write(variable, ids, read(variable, ids) - rows)
 
 
-def add(variable: Any, ids: Tensor, rows: Tensor) -> None:
-    """Adds to the rows `ids` of a variable, each id once."""
-    write(variable, ids, read(variable, ids) + rows)
-
-
 def apply_adam(
     variable: Any,
     momentum: Any,

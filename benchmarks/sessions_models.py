@@ -181,8 +181,8 @@ def s3rec(arguments: Any) -> list[dict[str, Any]]:
         ]
         model = f"SASRec 64, 2 layers, sampled softmax, at most {arguments.epochs} epochs"
         stride = S3REC[name][-1]
-        if stride:
-            model += f", windows {stride} apart"
+        model += f", windows {stride} apart" if stride else ""
+        model += ", a user's own items no negatives"
         model += f", {arguments.seeds} seeds" if arguments.seeds > 1 else ""
         found = np.mean(runs, axis=0)  # of each user's gains
         for metric, gain, value in zip(("hr@10", "ndcg@10"), found, PUBLISHED[name], strict=True):
@@ -218,9 +218,14 @@ def trained_sasrec(
         )
     )
     train = [items[:-2] + 1 for items in lists]  # the first item has id 2
-    lengths = [len(items) for items in train]
     steps = from_sequences(
-        np.concatenate(train), lengths, batch_size, stride=stride, num_negatives=512, seed=seed
+        np.concatenate(train),
+        [len(items) for items in train],
+        batch_size,
+        stride=stride,
+        num_negatives=512,
+        exclude_seen=True,  # as they are left out of the ranking
+        seed=seed,
     )
     model = SASRec(spec, 64, dropout=dropout, seed=seed)
     loss = Sampled(Softmax(), reduction="mean_with_sample_weight")

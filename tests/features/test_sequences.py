@@ -56,6 +56,41 @@ def test_negatives_are_known_ids():
     assert set(batch["negatives"].numpy()) == set(range(2, 11))
 
 
+@pytest.mark.parametrize("stride, masked", [(None, 0.0), (2, 0.0), (None, 0.5)])
+def test_seen_negatives_are_those_of_the_whole_sequence(stride, masked):
+    rng = np.random.default_rng(0)
+    lengths = np.array([9, 1, 3, 12, 2])
+    items = rng.integers(2, 30, lengths.sum())
+    sets = [set(part.tolist()) for part in np.split(items, np.cumsum(lengths)[:-1])]
+    data = from_sequences(
+        items,
+        lengths,
+        2,
+        num_negatives=40,
+        max_length=4,
+        stride=stride,
+        exclude_seen=True,
+        masked=masked,
+    )
+    rows = 0
+    for batch, _, _ in data:
+        negatives = batch["negatives"].numpy()
+        assert len(set(negatives.tolist())) < 40  # some came twice
+        for history, seen in zip(
+            batch["history"].numpy(), batch["negatives_seen"].numpy(), strict=True
+        ):
+            part = history[history > 0].tolist()
+            whole = [s for s in sets if len(s) > 1 and set(part) <= s]
+            assert any(seen.tolist() == [n in s for n in negatives.tolist()] for s in whole)
+            rows += 1
+    assert rows == (4 if stride is None else 10)
+
+
+def test_without_exclusion_any_item_is_a_negative():
+    batch, _, _ = next(iter(from_sequences(ITEMS, LENGTHS, 2, num_negatives=5)))
+    assert "negatives_seen" not in batch
+
+
 def test_masked_targets_are_items_of_the_history():
     data = from_sequences(np.arange(2, 42), [5] * 8, 4, masked=0.3, num_negatives=1)
     for batch, targets, weights in data:

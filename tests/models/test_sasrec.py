@@ -77,6 +77,23 @@ def test_every_position_is_scored_against_its_next_item_and_the_negatives():
             np.testing.assert_allclose(scores[row, 1 + column], expected, rtol=1e-4)
 
 
+def test_items_of_the_sequence_are_no_negatives_of_it():
+    model = SASRec(spec(), 8, dropout=0.0)
+    data = from_sequences([2, 3, 4, 5, 6], [3, 2], 2, num_negatives=40, exclude_seen=True)
+    batch, _, weights = next(iter(data))
+    scores = np.asarray(model(batch))[:, 1:].reshape(2, 2, 40)
+    plain = {name: batch[name] for name in batch if name != "negatives_seen"}
+    before = np.asarray(model(plain))[:, 1:].reshape(2, 2, 40)
+    negatives, history = (np.asarray(batch[name]) for name in ("negatives", "history"))
+    weights = np.asarray(weights).reshape(2, 2)
+    for row in range(2):
+        own = np.isin(negatives, [2, 3, 4] if 2 in history[row] else [5, 6])
+        assert set(own.tolist()) == {True, False}
+        live = weights[row] > 0
+        assert (scores[row, live][:, own] == -1e9).all()
+        np.testing.assert_array_equal(scores[row, live][:, ~own], before[row, live][:, ~own])
+
+
 @pytest.mark.parametrize("loss", [Softmax(), GBCE(10)])
 def test_fit_on_sequences_learns_what_follows(loss):
     rows = markov_sequences(256, 6, num_items=10, predictability=1.0) + 2

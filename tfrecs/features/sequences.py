@@ -20,6 +20,7 @@ def from_sequences(
     max_length: int = 50,
     stride: int | None = None,
     num_negatives: int = 256,
+    exclude_seen: bool = False,
     masked: float = 0.0,
     seed: int = 0,
     epoch: Epoch | None = None,
@@ -42,6 +43,9 @@ def from_sequences(
         stride: Items between the starts of a longer sequence's windows; with `max_length` nearly
             every item is a target once. Defaults to `None`: the last window alone, as published.
         num_negatives: Ids drawn uniformly among the known ones for each batch. Defaults to 256.
+        exclude_seen: Whether no item of a sequence, the whole of it, is a negative of its own, as
+            published for SASRec. For recommendations that leave out what was seen; a model that
+            ranks it too must learn not to repeat it. Defaults to `False`.
         masked: Share of positions to mask; 0 for targets one step ahead. Defaults to 0.
         seed: Of order, negatives and masks. Defaults to 0.
         epoch: Ties the order to the epoch of `fit`; see `Epoch`.
@@ -49,7 +53,7 @@ def from_sequences(
     Returns:
         Dataset of (batch, targets, weights): history `(B, L)` with its mask, L the longest of the
         batch, targets `(B L,)`, 0 where there is none, where the weight is 0, `negatives`
-        `(num_negatives,)`.
+        `(num_negatives,)` and, with `exclude_seen`, `negatives_seen` bool `(B, num_negatives)`.
 
     Raises:
         ValueError: If lengths and items do not fit, or no sequence has two items.
@@ -79,6 +83,9 @@ def from_sequences(
     with tf.device("CPU"):
         held, first = tf.constant(items), tf.constant(starts.astype(np.int32))
         counts = tf.constant((sizes - (0 if masked else 1)).astype(np.int32))
+        ends = np.cumsum(lengths)
+        whole = np.searchsorted(ends, starts, side="right")  # the sequence of each window
+        begins, ends = tf.constant((ends - lengths)[whole]), tf.constant(ends[whole])
     number, top = len(sizes), int(items.max()) + 1
 
     def batch_of(rows: tf.Tensor, seeds: tf.Tensor) -> Any:
@@ -91,6 +98,10 @@ def from_sequences(
         batch["negatives"] = tf.random.stateless_uniform(
             [num_negatives], seeds, NUM_RESERVED_IDS, top, tf.int32
         )
+        if exclude_seen:
+            own = tf.ragged.range(tf.gather(begins, rows), tf.gather(ends, rows))
+            own = own.with_values(tf.gather(held, own.values))
+            batch["negatives_seen"] = seen_negatives(own, batch["negatives"])
         if masked:
             hidden = mask & (tf.random.stateless_uniform(tf.shape(mask), seeds + 1) < masked)
             none = ~tf.reduce_any(hidden, axis=1, keepdims=True)
@@ -118,6 +129,28 @@ def from_sequences(
 
     dataset = each_epoch(batches, seed, epoch)
     return read_ahead(dataset.apply(tf.data.experimental.assert_cardinality(num_batches)), 4)
+
+
+def seen_negatives(own: tf.RaggedTensor, negatives: tf.Tensor) -> tf.Tensor:
+    """Returns which of the negatives `(N,)` each row has among its own ids, bool `(B, N)`.
+
+    Args:
+        own: Ids of each row, int32 `(B, None)`.
+        negatives: Ids, int32 `(N,)`, the same one several times or not.
+
+    Example:
+
+    >>> own = tf.ragged.constant([[5, 7], [], [6, 6]])
+    >>> seen_negatives(own, tf.constant([7, 6, 7])).numpy().astype(int).tolist()
+    [[1, 0, 1], [0, 0, 0], [0, 1, 0]]
+    """
+    ordered = tf.sort(negatives)  # so that a search costs with the rows' ids, not with B N
+    size = tf.size(ordered)
+    at = tf.searchsorted(ordered, own.values)  # the first of equal ones
+    found = tf.equal(tf.gather(ordered, tf.minimum(at, size - 1)), own.values)
+    places = tf.boolean_mask(tf.stack([tf.cast(own.value_rowids(), tf.int32), at], 1), found)
+    counts = tf.scatter_nd(places, tf.ones_like(places[:, 0]), [tf.shape(own)[0], size])
+    return tf.gather(counts > 0, tf.searchsorted(ordered, negatives), axis=1)
 
 
 def windows(

@@ -6,7 +6,7 @@ from typing import Any
 from keras import ops
 
 from tfrecs.layers.batch import column
-from tfrecs.layers.negatives import mask_accidental_hits
+from tfrecs.layers.negatives import large_negative, mask_accidental_hits
 from tfrecs.spec import FeatureSpec, Sequence
 
 Tensor = Any  # a tensor of whichever backend Keras runs on
@@ -86,14 +86,22 @@ def sampled_scores(
     Args:
         query: `(R, D)`.
         items: Maps ids to vectors.
-        batch: Has the ids of the positives `(R,)` and `negatives` `(N,)`.
+        batch: Has the ids of the positives `(R,)` and `negatives` `(N,)`; where it has
+            `negatives_seen` bool `(B, N)` too, the queries are of B rows of R / B each.
         name: Name of the candidate's id.
 
     Returns:
-        `(R, 1 + N)`, the positive in column 0; a negative that is the positive scores -1e9.
+        `(R, 1 + N)`, the positive in column 0; a negative that is the positive, or that its row
+        has seen, scores -1e9.
     """
     ids, negatives = column(batch, name), ops.cast(batch["negatives"], batch[name].dtype)
     own = ops.sum(query * items(ids), axis=-1, keepdims=True)  # (R, 1)
     others = ops.matmul(query, ops.transpose(items(negatives)))  # (R, N)
-    others = mask_accidental_hits(others, negatives[None, :], ids)
+    if "negatives_seen" in batch:  # the positive is among them
+        seen = ops.expand_dims(batch["negatives_seen"], 1)  # (B, 1, N)
+        by_row = ops.reshape(others, (ops.shape(seen)[0], -1, negatives.shape[0]))
+        low = ops.cast(large_negative(others.dtype), others.dtype)
+        others = ops.reshape(ops.where(seen, low, by_row), ops.shape(others))
+    else:
+        others = mask_accidental_hits(others, negatives[None, :], ids)
     return ops.concatenate([own, others], axis=-1)

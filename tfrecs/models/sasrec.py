@@ -20,8 +20,8 @@ class SASRec(Retriever):
 
     Trained on sequences (`features.from_sequences`), every position predicts its next item: scores
     `(B L, 1 + N)` of it and of N sampled items that the batch shares; with `Sampled(Softmax())`,
-    or `Sampled(GBCE(...))` as gSASRec. Or on pairs of a history and its next item, `(B, B)`, with
-    `InBatch`.
+    or `Sampled(GBCE(...))` as gSASRec. As published, a sequence's own items are no negatives of it
+    (`exclude_seen=True`). Or on pairs of a history and its next item, `(B, B)`, with `InBatch`.
 
     Args:
         spec: The candidate's id and the sequence that shares its ids are used.
@@ -36,7 +36,7 @@ class SASRec(Retriever):
 
     Call arguments:
         batch: Dict with the history `(B, L)` and its mask, and the candidate's ids `(B,)` or
-            `(B, C)`; from `from_sequences` `(B L,)` and `negatives`.
+            `(B, C)`; from `from_sequences` `(B L,)` and `negatives`, perhaps `negatives_seen`.
 
     Returns:
         Scores: `(B, B)` for pairs, `(B, C)` for lists, `(B L, 1 + N)` for sequences.

@@ -6,7 +6,8 @@
 
 Sections: `baselines` (rsc15-100k), `parity` (Recall@20 and MRR@20, ours and theirs), `forward` (one
 step from the same weights), `speed` (events/s in training), `globo` (contexts), `s3rec` (SASRec),
-`memory` (of training by number of sessions), `bloom` (quality by compression). The peer is the
+`memory` (of training by number of sessions), `bloom` (quality by compression), `products` (of
+one step with 512 units alone: what no way to write the rest goes below). The peer is the
 authors' PyTorch code, see sessions_peers.py. Rows of the sections not run are kept. TensorFlow
 runs two operations at a time, each by `--threads`: one is the fastest at every setting. The peer
 has both cores, its fastest.
@@ -384,8 +385,9 @@ def main() -> None:
     """Runs the sections and writes results/sessions.json."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     from sessions_models import SECTIONS as MODELS
+    from sessions_products import SECTIONS as PRODUCTS
 
-    sections = SECTIONS | MODELS
+    sections = SECTIONS | MODELS | PRODUCTS
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--only", default=",".join(sections), help="sections, by commas")
     parser.add_argument("--peer-repo", help="checkout of the authors' PyTorch code")

@@ -72,13 +72,7 @@ def from_sequences(
     if lengths.sum() != len(items) or not (lengths > 1).any():
         expectation = f"of sum {len(items)}, with one of 2 items or more"
         raise ValueError(checks.expected("lengths", expectation, lengths))
-    for argument, value in (("batch_size", batch_size), ("max_length", max_length)):
-        checks.positive(argument, value)
-    checks.positive("num_negatives", num_negatives)
-    if stride is not None and not 1 <= stride <= max_length:
-        raise ValueError(checks.expected("stride", f"from 1 to `max_length` {max_length}", stride))
-    if not 0 <= masked < 1:
-        raise ValueError(checks.expected("masked", "from 0 to below 1", masked))
+    _check(batch_size, max_length, stride, num_negatives, masked)
     starts, sizes = windows(lengths, max_length + (0 if masked else 1), stride)
     with tf.device("CPU"):
         held, first = tf.constant(items), tf.constant(starts.astype(np.int32))
@@ -129,6 +123,18 @@ def from_sequences(
 
     dataset = each_epoch(batches, seed, epoch)
     return read_ahead(dataset.apply(tf.data.experimental.assert_cardinality(num_batches)), 4)
+
+
+def _check(
+    batch_size: int, max_length: int, stride: int | None, num_negatives: int, masked: float
+) -> None:
+    checks.positive("batch_size", batch_size)
+    checks.positive("max_length", max_length)
+    checks.positive("num_negatives", num_negatives)
+    if stride is not None and not 1 <= stride <= max_length:
+        raise ValueError(checks.expected("stride", f"from 1 to `max_length` {max_length}", stride))
+    if not 0 <= masked < 1:
+        raise ValueError(checks.expected("masked", "from 0 to below 1", masked))
 
 
 def seen_negatives(own: tf.RaggedTensor, negatives: tf.Tensor) -> tf.Tensor:

@@ -77,9 +77,7 @@ def from_sequences(
     with tf.device("CPU"):
         held, first = tf.constant(items), tf.constant(starts.astype(np.int32))
         counts = tf.constant((sizes - (0 if masked else 1)).astype(np.int32))
-        ends = np.cumsum(lengths)
-        whole = np.searchsorted(ends, starts, side="right")  # the sequence of each window
-        begins, ends = tf.constant((ends - lengths)[whole]), tf.constant(ends[whole])
+        bounds = tf.constant(np.append(0, np.cumsum(lengths)).astype(np.int32))
     number, top = len(sizes), int(items.max()) + 1
 
     def batch_of(rows: tf.Tensor, seeds: tf.Tensor) -> Any:
@@ -93,7 +91,8 @@ def from_sequences(
             [num_negatives], seeds, NUM_RESERVED_IDS, top, tf.int32
         )
         if exclude_seen:
-            own = tf.ragged.range(tf.gather(begins, rows), tf.gather(ends, rows))
+            end = tf.searchsorted(bounds, start, side="right")  # of a window's whole sequence
+            own = tf.ragged.range(tf.gather(bounds, end - 1), tf.gather(bounds, end))
             own = own.with_values(tf.gather(held, own.values))
             batch["negatives_seen"] = seen_negatives(own, batch["negatives"])
         if masked:

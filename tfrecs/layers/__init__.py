@@ -18,6 +18,7 @@ from tfrecs.layers.least_squares import solve_half as solve_half
 from tfrecs.layers.mlp import MLP as MLP
 from tfrecs.layers.negatives import large_negative as large_negative
 from tfrecs.layers.negatives import mask_accidental_hits as mask_accidental_hits
+from tfrecs.layers.negatives import mask_scores as mask_scores
 from tfrecs.layers.negatives import sample_uniform as sample_uniform
 from tfrecs.layers.product_units import squared_relu as squared_relu
 from tfrecs.layers.product_units import start_as_products as start_as_products

@@ -5,7 +5,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from tfrecs.layers.negatives import large_negative
+from tfrecs.layers.negatives import mask_scores
 
 Tensor = Any  # a tensor of whichever backend Keras runs on
 
@@ -115,6 +115,5 @@ def attention_weights(scores: Tensor, kept: Tensor = None) -> Tensor:
     if kept is not None:
         for axis in range(1, len(scores.shape) - 1):
             kept = ops.expand_dims(kept, axis)
-        low = large_negative(keras.backend.standardize_dtype(scores.dtype))
-        scores = ops.where(kept, scores, ops.cast(low, scores.dtype))
+        scores = mask_scores(scores, ops.logical_not(kept))
     return ops.softmax(scores, axis=-1)

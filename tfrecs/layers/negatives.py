@@ -35,6 +35,25 @@ def large_negative(dtype: str) -> float:
     return -6e4 if dtype == "float16" else -1e9
 
 
+def mask_scores(scores: Tensor, hits: Tensor) -> Tensor:
+    """Puts a large negative score where `hits`.
+
+    Args:
+        scores: Float tensor.
+        hits: Bool tensor that broadcasts to the scores' shape.
+
+    Returns:
+        Scores of the same shape and dtype; hits are -1e9 (-6e4 in float16).
+
+    Example:
+
+    >>> print(mask_scores(ops.array([0.5, 0.25]), ops.array([True, False])).numpy())
+    [-1.0e+09  2.5e-01]
+    """
+    dtype = keras.backend.standardize_dtype(scores.dtype)
+    return ops.where(hits, ops.cast(large_negative(dtype), dtype), scores)
+
+
 def mask_accidental_hits(scores: Tensor, candidate_ids: Tensor, positive_ids: Tensor) -> Tensor:
     """Puts a large negative score where a candidate is the row's positive.
 
@@ -53,5 +72,4 @@ def mask_accidental_hits(scores: Tensor, candidate_ids: Tensor, positive_ids: Te
     [[-1.0e+09  2.5e-01]]
     """
     hits = ops.equal(candidate_ids, ops.expand_dims(positive_ids, -1))  # (B, N)
-    dtype = keras.backend.standardize_dtype(scores.dtype)
-    return ops.where(hits, ops.cast(large_negative(dtype), dtype), scores)
+    return mask_scores(scores, hits)

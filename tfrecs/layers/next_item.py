@@ -6,7 +6,7 @@ from typing import Any
 from keras import ops
 
 from tfrecs.layers.batch import column
-from tfrecs.layers.negatives import large_negative, mask_accidental_hits
+from tfrecs.layers.negatives import mask_accidental_hits, mask_scores
 from tfrecs.spec import FeatureSpec, Sequence
 
 Tensor = Any  # a tensor of whichever backend Keras runs on
@@ -100,8 +100,7 @@ def sampled_scores(
     if "negatives_seen" in batch:  # the positive is among them
         seen = ops.expand_dims(batch["negatives_seen"], 1)  # (B, 1, N)
         by_row = ops.reshape(others, (ops.shape(seen)[0], -1, negatives.shape[0]))
-        low = ops.cast(large_negative(others.dtype), others.dtype)
-        others = ops.reshape(ops.where(seen, low, by_row), ops.shape(others))
+        others = ops.reshape(mask_scores(by_row, seen), ops.shape(others))
     else:
         others = mask_accidental_hits(others, negatives[None, :], ids)
     return ops.concatenate([own, others], axis=-1)

@@ -12,8 +12,8 @@ from tfrecs.layers import (
     CountMinSketch,
     PopularitySampler,
     id_embedding,
-    large_negative,
     mask_accidental_hits,
+    mask_scores,
     sample_uniform,
 )
 from tfrecs.models.base import Batch, Retriever, Tensor, column
@@ -193,8 +193,7 @@ class TwoTower(Retriever):
             return mask_accidental_hits(scores, others, items)
         negatives = mask_accidental_hits(scores[:, 1:], ids[:, 1:], ids[:, 0])
         if self.negatives == "given":
-            low = ops.cast(large_negative(scores.dtype), scores.dtype)
-            negatives = ops.where(ids[:, 1:] == PADDING_ID, low, negatives)
+            negatives = mask_scores(negatives, ids[:, 1:] == PADDING_ID)
         return ops.concatenate([scores[:, :1], negatives], axis=-1)  # (B, 1 + N)
 
     def _in_batch(self, batch: Batch, query: Tensor, candidate: Tensor, corrected: bool) -> Tensor:

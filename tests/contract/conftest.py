@@ -1,6 +1,7 @@
 """The CASE, or the CASES, of each file in tests/models: the first is the model's own."""
 
 import importlib.util
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -8,22 +9,26 @@ import pytest
 from tfrecs.testing import check_model
 
 
+@cache
 def _cases():
+    """Returns the checks of each case, and whether it is a variant of another."""
+    found = []
     for path in sorted((Path(__file__).parents[1] / "models").glob("test_*.py")):
         spec = importlib.util.spec_from_file_location(f"case_of_{path.stem}", path)
         module = importlib.util.module_from_spec(spec)
         spec.loader.exec_module(module)
         cases = getattr(module, "CASES", [module.CASE] if hasattr(module, "CASE") else [])
-        yield from ((case, number > 0) for number, case in enumerate(cases))
+        for number, case in enumerate(cases):
+            found.append((case.name, list(check_model(case)), number > 0))
+    return found
 
 
 def pytest_generate_tests(metafunc):
     if "check" not in metafunc.fixturenames:
         return
     checks = []
-    for case, variant in _cases():
-        found = list(check_model(case))
+    for name, found, variant in _cases():
         if metafunc.module.KIND in {check.name for check in found}:
             marks = [pytest.mark.slow] if variant else []
-            checks += [pytest.param(c, id=f"{case.name}-{c.name}", marks=marks) for c in found]
+            checks += [pytest.param(c, id=f"{name}-{c.name}", marks=marks) for c in found]
     metafunc.parametrize("check", checks)

@@ -13,7 +13,7 @@ export TF_CPP_MIN_LOG_LEVEL ?= 3
 
 help:
 	@echo "make quickstart   demo data -> train -> evaluate -> index -> SavedModel -> an answer -> report"
-	@echo "make test         the tests, doc examples included (under 10 minutes on 2 cores)"
+	@echo "make test         the tests, doc examples included (10 to 13 minutes on 2 cores)"
 	@echo "make test-slow    the tests that train to a quality bar"
 	@echo "make check        lint, format, types, import rules, spelling"
 	@echo "make format       rewrite the code as ruff formats it"

@@ -256,6 +256,8 @@ found = {
     "LazyAdam": difference(lambda: LazyAdam(0.05)),
     "SparseFTRL": difference(lambda: SparseFTRL(0.1)),
     "Adagrad": difference(lambda: keras.optimizers.Adagrad(0.1)),
+    "Adam": difference(lambda: keras.optimizers.Adam(0.05)),
+    "Ftrl": difference(lambda: keras.optimizers.Ftrl(0.1)),
     "Adagrad, Keras's loss": difference(
         lambda: keras.optimizers.Adagrad(0.1),
         lambda: keras.losses.BinaryCrossentropy(from_logits=True),

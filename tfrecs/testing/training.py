@@ -99,16 +99,18 @@ class _Notes(keras.callbacks.Callback):
 @lru_cache(maxsize=1)  # two checks, one after the other, look at the same runs
 def _three_runs(world: World) -> tuple[_Notes, _Notes, _Notes]:
     """Returns the notes of a run, of one that is broken off, and of its resumption."""
-    runs = _Notes(), _Notes(until=BREAK), _Notes()
+    straight, broken_off, resumed = _Notes(), _Notes(until=BREAK), _Notes()
+    _fit(world, straight)
     with tempfile.TemporaryDirectory() as directory:
-        for notes in runs:
-            backup = keras.callbacks.BackupAndRestore(str(Path(directory) / "backup"))
-            callbacks = [notes] if notes is runs[0] else [backup, notes]
-            with suppress(_BrokenOffError):
-                world.fit(
-                    world.compiled(), epochs=EPOCHS, batch_size=BATCH_SIZE, callbacks=callbacks
-                )
-    return runs
+        backup = str(Path(directory) / "backup")
+        with suppress(_BrokenOffError):
+            _fit(world, keras.callbacks.BackupAndRestore(backup), broken_off)
+        _fit(world, keras.callbacks.BackupAndRestore(backup), resumed)
+    return straight, broken_off, resumed
+
+
+def _fit(world: World, *callbacks: keras.callbacks.Callback) -> None:
+    world.fit(world.compiled(), epochs=EPOCHS, batch_size=BATCH_SIZE, callbacks=list(callbacks))
 
 
 def _expect_same(first: _Notes, second: _Notes, place: int, when: str) -> None:

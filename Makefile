@@ -55,7 +55,7 @@ test: $(VENV)/.ready-test
 	$(BIN)/python -m pytest -q -n 2 --dist loadfile --durations 15
 
 test-slow: $(VENV)/.ready-test
-	$(BIN)/python -m pytest -q -m slow --durations 15
+	XLA_FLAGS= $(BIN)/python -m pytest -q -m slow --durations 15  # compiled as users compile
 
 check: $(VENV)/.ready-test
 	$(BIN)/ruff check .

@@ -1,5 +1,7 @@
 """Data sets: `Tables` of events, queries and candidates, and where they come from."""
 
+from tfrecs.datasets.audio_clips import audio_clips as audio_clips
+from tfrecs.datasets.audio_clips import read_audio as read_audio
 from tfrecs.datasets.avazu import avazu as avazu
 from tfrecs.datasets.avazu import avazu_spec as avazu_spec
 from tfrecs.datasets.avazu import read_avazu as read_avazu
@@ -12,8 +14,13 @@ from tfrecs.datasets.criteo import stream_criteo as stream_criteo
 from tfrecs.datasets.demo import demo as demo
 from tfrecs.datasets.demo import demo_stream as demo_stream
 from tfrecs.datasets.demo_news import demo_impressions as demo_impressions
+from tfrecs.datasets.fashion import Products as Products
+from tfrecs.datasets.fashion import fashion_products as fashion_products
 from tfrecs.datasets.files import OwnTables as OwnTables
 from tfrecs.datasets.files import read_tables as read_tables
+from tfrecs.datasets.grocery import grocery as grocery
+from tfrecs.datasets.grocery import grocery_relations as grocery_relations
+from tfrecs.datasets.gtzan import gtzan as gtzan
 from tfrecs.datasets.impressions import Impressions as Impressions
 from tfrecs.datasets.known import KNOWN as KNOWN
 from tfrecs.datasets.known import read_known as read_known
@@ -23,6 +30,7 @@ from tfrecs.datasets.mind import write_mind as write_mind
 from tfrecs.datasets.movielens import movielens as movielens
 from tfrecs.datasets.movielens import movielens_folds as movielens_folds
 from tfrecs.datasets.movielens import ncf_leave_one_out as ncf_leave_one_out
+from tfrecs.datasets.scientific import scientific as scientific
 from tfrecs.datasets.session_files import UserSequences as UserSequences
 from tfrecs.datasets.session_files import diginetica as diginetica
 from tfrecs.datasets.session_files import globo as globo

@@ -96,7 +96,7 @@ def check_values(
     if is_list(column.type):
         parts = pc.list_flatten(column)
         offsets = pc.list_parent_indices(column)
-    if is_list(parts.type):
+    if offsets is not None and is_list(parts.type):
         offsets = offsets.take(pc.list_parent_indices(parts))
         parts = pc.list_flatten(parts)
     if pa.types.is_floating(parts.type):

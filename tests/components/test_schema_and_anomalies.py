@@ -6,8 +6,18 @@ from tensorflow_metadata.proto.v0 import anomalies_pb2
 from tfrecs.components.artifacts import ExampleAnomalies
 from tfrecs.components.distances import jensen_shannon, l_infinity
 from tfrecs.components.example_validator import example_validator, require_blessed
+from tfrecs.components.examples import read_table
 from tfrecs.components.schema_gen import read_schema, write_schema
-from tfrecs.spec import Categorical, FeatureSpec, MultiCategorical, Numeric, Timestamp
+from tfrecs.features import FeatureTransform
+from tfrecs.spec import (
+    Attributes,
+    Categorical,
+    FeatureSpec,
+    MultiCategorical,
+    Numeric,
+    Timestamp,
+    Vector,
+)
 
 
 def with_column(table, name, values):
@@ -187,3 +197,29 @@ def test_distances_by_hand():
     # p = (1, 0), q = (1/2, 1/2), m = (3/4, 1/4):
     # (log2(4/3) + (log2(2/3) + log2(2)) / 2) / 2 = (0.41504 + 0.20752) / 2
     assert jensen_shannon([1.0, 0.0], [0.5, 0.5]) == pytest.approx(0.31128, abs=1e-5)
+
+
+def test_vectors_and_pairs_pass_through_examples(events, generate, infer_schema):
+    rows = events.num_rows
+    photos = [[[i, 1.0], None, [2.0, i]][: i % 4] for i in range(rows)]
+    facts = [[("brand", f"b{i % 5}"), ("size", None)][: i % 3] for i in range(rows)]
+    events = events.append_column("photos", pa.array(photos, pa.list_(pa.list_(pa.float32()))))
+    events = events.append_column("facts", pa.array(facts, pa.map_(pa.string(), pa.string())))
+    examples, statistics = generate(events, splits={"train": 1})
+    overrides = {
+        "photos": {"kind": "vector", "dim": 2, "max_count": 3},
+        "facts": {"kind": "attributes"},
+        "price": {"normalize": "cdf", "num_bins": 4},
+    }
+    schema = infer_schema(statistics, overrides=overrides)
+    spec = FeatureSpec.from_schema(read_schema(schema)).select("photos", "facts", "price")
+    assert spec["photos"] == Vector("photos", "context", dim=2, max_count=3)
+    assert spec["facts"] == Attributes("facts", "context")
+    read = read_table(examples, "train")
+    assert read.num_rows == rows
+    encoded = FeatureTransform(spec).adapt(read).encode(read)
+    again = FeatureTransform(spec).adapt(events).encode(events)
+    where = np.argsort(read["timestamp"].to_numpy())  # minutes apart
+    assert again["photos_mask"].any()
+    for name, value in again.items():
+        np.testing.assert_array_equal(encoded[name][where], value, err_msg=name)

@@ -195,7 +195,7 @@ NESTED = FeatureSpec((*FEATURES, Vector("photos", dim=2, max_count=3), Attribute
 @pytest.mark.parametrize(
     "changed, message",
     [
-        ({"photos": [[1.0, 2.0], None]}, "`photos` of `candidates` must hold lists of vectors of"),
+        ({"photos": [1.0, 2.0]}, "`photos` of `candidates` must hold lists of vectors of"),
         ({"photos": [[["a"]], None]}, "`photos` of `candidates` must hold lists of vectors of num"),
         (
             {"photos": [[[1.0, 2.0]], [[1.0, 2.0], [np.inf, 1.0]]]},

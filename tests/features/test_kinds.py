@@ -193,10 +193,13 @@ PHOTOS = Vector("photos", dim=2, max_count=3)
         pa.large_list(pa.list_(pa.float32(), 2)),
         pa.list_(pa.large_list(pa.int32())),
         pa.list_(pa.list_(pa.float16(), 2), 2),
+        pa.list_(pa.float32()),
     ],
 )
 def test_every_arrow_list_of_vectors_is_the_same(kind):
     rows = [[[1, 2], [3, 4]], None, [None, [5, 6]]]
+    if kind == pa.list_(pa.float32()):  # one behind the other
+        rows = [[1, 2, 3, 4], None, [None, None, 5, 6]]
     transform = adapt(PHOTOS, photos=pa.array(rows[:1], kind))
     encoded = transform.encode(pa.table({"photos": pa.array(rows, kind)}))
     assert encoded["photos"].tolist() == [[[1, 2], [3, 4]], [[0, 0]] * 2, [[0, 0], [5, 6]]]
@@ -216,7 +219,11 @@ def test_vectors_of_another_length_are_named_with_their_row():
     infinite = pa.array([[[1, 2]], [[1, float("inf")]]], kind)
     with pytest.raises(ValueError, match="`row 1 of column photos` must be a finite number"):
         adapt(PHOTOS, photos=infinite)
-    for other in ([[1.0, 2.0]], [1.0], [["a"]], [[["a", "b"]]]):
+    with pytest.raises(
+        ValueError, match="`row 1 of column photos` must be a list of a multiple of 2"
+    ):
+        adapt(PHOTOS, photos=[[1.0, 2.0], [1.0, 2.0, 3.0]])
+    for other in ([1.0], [["a"]], [[["a", "b"]]]):
         with pytest.raises(
             TypeError, match="`column photos` must be lists of vectors of 2 numbers"
         ):
@@ -264,6 +271,7 @@ def test_every_arrow_form_of_attributes_is_the_same():
         "structs": pa.array([[{"key": k, "value": v} for k, v in row] for row in rows]),
         "lists": pa.array([[list(pair) for pair in row] for row in rows]),
         "pairs": pa.array([[list(p) for p in row] for row in rows], pa.list_(pa.list_(text, 2))),
+        "in turn": pa.array([["brand", "Acme", "size", "7"], ["brand", None, "size", "8"]]),
         "fields": pa.array([{"brand": "Acme", "size": 7}, {"brand": None, "size": 8}]),
         "binary": pa.array(
             [[[k.encode(), v and v.encode()] for k, v in row] for row in rows],
@@ -293,7 +301,11 @@ def test_values_that_are_no_text_are_read_as_their_text():
 
 def test_what_holds_no_attributes_is_refused():
     message = "`column facts` must be maps, lists of structs {key, value}"
-    for column in (["a"], [["a"]], [[{"key": "a", "worth": "b"}]]):
+    with pytest.raises(
+        ValueError, match="`row 1 of column facts` must be a list of a multiple of 2"
+    ):
+        adapt(Attributes("facts"), facts=[["brand", "acme"], ["brand"]])
+    for column in (["a"], [[1]], [[{"key": "a", "worth": "b"}]]):
         with pytest.raises(TypeError, match=message):
             adapt(Attributes("facts"), facts=column)
     with pytest.raises(TypeError, match="must be keys and values of text, numbers or booleans"):

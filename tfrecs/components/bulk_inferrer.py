@@ -19,6 +19,7 @@ from tfrecs.components.component import Component, Output
 from tfrecs.components.driver import drive
 from tfrecs.components.index_builder import VECTORS
 from tfrecs.features.arrow import layouts, parts, tensors
+from tfrecs.features.raw import taken_apart
 
 _ROWS = 8_192  # users asked at a time
 _MISSING: dict[str, Any] = {"string": "", "int64": -1, "float32": float("nan")}
@@ -147,6 +148,8 @@ def infer(model: Any, users: pa.Table, k: int) -> pa.Table:
 
 def _dense(tensor: Any, spec: tf.TensorSpec) -> tf.Tensor:
     if isinstance(tensor, tf.RaggedTensor):
+        if len(spec.shape) == 3:  # vectors or pairs, of which tf.Examples have the values
+            tensor = taken_apart(spec.name, tensor, spec.shape[2])
         tensor = tensor.to_tensor(_MISSING[spec.dtype.name])
     return tf.cast(tensor, spec.dtype) if tensor.dtype != spec.dtype else tensor
 

@@ -16,6 +16,7 @@ import tensorflow as tf
 from tfrecs import checks
 from tfrecs.components import wire
 from tfrecs.components.artifacts import Examples
+from tfrecs.features import nested
 from tfrecs.features.arrow import Layout, layouts
 
 COLUMNS = "columns.json"
@@ -28,9 +29,16 @@ _MISSING: dict[str, Any] = {  # defaults of what an Example lacks
 
 
 def normalised(table: pa.Table) -> pa.Table:
-    """Returns columns of the types that tf.Example has: times as integers, plain text."""
+    """Returns columns of the types that tf.Example has: times as integers, plain text.
+
+    Lists of vectors, and of pairs, become lists of their values, one behind the other.
+    """
     for place, field in enumerate(table.schema):
         column, kind = table.column(place), field.type
+        flattened = nested.flattened(field.name, column)
+        if flattened is not None:
+            table = table.set_column(place, field.name, flattened)
+            continue
         if pa.types.is_dictionary(kind):
             column = column.cast(kind.value_type)
         elif pa.types.is_date(kind):

@@ -57,11 +57,11 @@ def _check_nested(table: str, column: pa.ChunkedArray, feature: Feature) -> None
     kind = column.type
     inner = kind.value_type if is_list(kind) else kind
     if isinstance(feature, Attributes):
-        pairs = pa.types.is_struct(inner) or (is_list(kind) and is_list(inner))
+        pairs = pa.types.is_struct(inner) or (is_list(kind) and (is_list(inner) or is_text(inner)))
         wanted, fits = "maps, structs or lists of pairs", pa.types.is_map(kind) or pairs
     else:
-        number = is_list(kind) and is_list(inner)
-        number = number and _wanted(Numeric(feature.name), inner.value_type)[1]
+        value = inner.value_type if is_list(kind) and is_list(inner) else inner
+        number = is_list(kind) and _wanted(Numeric(feature.name), value)[1]
         wanted, fits = "lists of vectors of numbers", number
     if not fits:
         raise ValueError(

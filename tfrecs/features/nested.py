@@ -40,7 +40,8 @@ def vectors(
     Args:
         name: Name of the column.
         dim: Length of a vector.
-        column: Lists of lists of numbers; a null or empty one inside is a missing vector.
+        column: Lists of lists of numbers, where a null or empty one inside is a missing vector; or
+            lists of the numbers of all vectors, as tf.Examples have them.
         first_row: Row of the source that the column begins with, for error messages.
 
     Returns:
@@ -52,12 +53,15 @@ def vectors(
         ValueError: If a vector is of another length.
     """
     kind = column.type
+    if is_list(kind) and _is_number(kind.value_type):
+        flat, lengths = _whole(name, column, dim, first_row)
+        return _floats(flat).reshape(-1, dim), lengths
     if pa.types.is_null(kind) or (is_list(kind) and pa.types.is_null(kind.value_type)):
         lengths = np.zeros(len(column), np.int64) if pa.types.is_null(kind) else apart(column)[1]
         return np.full((int(lengths.sum()), dim), np.nan, np.float32), lengths
-    number = (pa.types.is_floating, pa.types.is_integer, pa.types.is_decimal, pa.types.is_null)
     inner = kind.value_type if is_list(kind) else kind
-    if not (is_list(kind) and is_list(inner) and any(is_(inner.value_type) for is_ in number)):
+    empty = is_list(inner) and pa.types.is_null(inner.value_type)
+    if not (is_list(kind) and is_list(inner) and (empty or _is_number(inner.value_type))):
         expectation = f"lists of vectors of {dim} numbers"
         raise TypeError(checks.expected(f"column {name}", expectation, str(kind)))
     column, lengths = apart(column)
@@ -69,10 +73,31 @@ def vectors(
         received = f"{sizes[wrong[0]]} numbers"
         raise ValueError(checks.expected(f"row {row} of column {name}", expectation, received))
     found = np.full((len(sizes), dim), np.nan, np.float32)
-    with np.errstate(over="ignore"):  # a double out of float32's range is infinite
-        numbers = flat.cast(pa.float32(), safe=False).to_numpy()
-    found[sizes > 0] = numbers.reshape(-1, dim)
+    found[sizes > 0] = _floats(flat).reshape(-1, dim)
     return found, lengths
+
+
+def _is_number(kind: pa.DataType) -> bool:
+    types = pa.types
+    return bool(types.is_floating(kind) or types.is_integer(kind) or types.is_decimal(kind))
+
+
+def _floats(flat: pa.ChunkedArray) -> np.ndarray:
+    with np.errstate(over="ignore"):  # a double out of float32's range is infinite
+        return np.asarray(flat.cast(pa.float32(), safe=False).to_numpy())
+
+
+def _whole(
+    name: str, column: pa.ChunkedArray, width: int, first_row: int
+) -> tuple[pa.ChunkedArray, np.ndarray]:
+    """Takes lists apart that hold `width` values for each of what they list, and counts these."""
+    values, sizes = apart(column)
+    wrong = np.flatnonzero(sizes % width)
+    if len(wrong):
+        where = f"row {first_row + wrong[0]} of column {name}"
+        expectation = f"a list of a multiple of {width} values"
+        raise ValueError(checks.expected(where, expectation, f"{sizes[wrong[0]]} values"))
+    return values, sizes // width
 
 
 def pairs(
@@ -82,8 +107,8 @@ def pairs(
 
     Args:
         name: Name of the column.
-        column: Maps, lists of structs `{key, value}` or of lists of two texts, or structs whose
-            fields are the keys.
+        column: Maps, lists of structs `{key, value}` or of lists of two texts, structs whose
+            fields are the keys, or lists of keys and values in turn, as tf.Examples have them.
         first_row: Row of the source that the column begins with, for error messages.
 
     Returns:
@@ -109,6 +134,10 @@ def pairs(
         column, lengths = apart(column)
         keys, values = (pc.struct_field(column, [field]) for field in ("key", "value"))
         return _texts(name, keys), _texts(name, values), lengths
+    if is_list(kind) and (pa.types.is_string(inner) or pa.types.is_large_string(inner)):
+        flat, lengths = _whole(name, column, PAIR, first_row)
+        texts, places = _texts(name, flat), np.arange(0, len(flat), PAIR)
+        return texts.take(pa.array(places)), texts.take(pa.array(places + 1)), lengths
     if not (is_list(kind) and is_list(inner)):
         expectation = "maps, lists of structs {key, value}, lists of pairs of texts, or structs"
         raise TypeError(checks.expected(f"column {name}", expectation, str(kind)))
@@ -187,3 +216,31 @@ def flat(
     places = np.arange(len(keys))[:, None] + np.array([0, len(keys)])
     joined = pa.chunked_array([*keys.chunks, *values.chunks], _TEXT)
     return joined.take(pa.array(places.ravel())), lengths
+
+
+def flattened(name: str, column: pa.ChunkedArray) -> pa.Array | None:
+    """Returns lists of vectors or pairs as lists of values, as tf.Examples have them.
+
+    Missing vectors are NaN and missing texts "". Other columns give `None`.
+
+    Example:
+
+    >>> flattened("facts", pa.chunked_array([[{"brand": "Acme", "size": 7}]])).to_pylist()
+    [['brand', 'Acme', 'size', '7']]
+    """
+    kind = column.type
+    inner = kind.value_type if is_list(kind) else kind
+    nested = (
+        pa.types.is_map(kind) or pa.types.is_struct(inner) or (inner != kind and is_list(inner))
+    )
+    if not nested:
+        return None
+    if is_list(inner) and _is_number(inner.value_type):
+        sizes = apart(apart(column)[0])[1]
+        width, dtype = int(sizes.max(initial=1)), "float32"
+    else:
+        width, dtype = PAIR, "string"
+    values, lengths = flat(name, width, dtype, column)
+    values = pc.fill_null(values, "") if dtype == "string" else values
+    splits = np.concatenate([[0], np.cumsum(lengths * width)]).astype(np.int32)
+    return pa.ListArray.from_arrays(pa.array(splits), values.combine_chunks())

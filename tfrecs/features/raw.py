@@ -64,11 +64,11 @@ def parse(serialized: tf.Tensor, features: Iterable[Feature]) -> dict[str, Any]:
     for feature in listed:
         width = inner_width(feature)
         if width is not None:
-            found[feature.name] = _taken_apart(feature.name, found[feature.name], width)
+            found[feature.name] = taken_apart(feature.name, found[feature.name], width)
     return found
 
 
-def _taken_apart(name: str, flat: tf.RaggedTensor, width: int) -> tf.RaggedTensor:
+def taken_apart(name: str, flat: tf.RaggedTensor, width: int) -> tf.RaggedTensor:
     """Takes lists apart that hold `width` values for each of what they list."""
     whole = tf.reduce_all(tf.equal(flat.row_lengths() % width, 0))
     message = f"each tf.Example must hold a multiple of {width} values of {name}"

@@ -5,11 +5,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import tensorflow as tf
 
 from tfrecs import retrieval
 from tfrecs.components import artifacts as a
 from tfrecs.components import examples as io
-from tfrecs.components.bulk_inferrer import bulk_inferrer
+from tfrecs.components.bulk_inferrer import bulk_inferrer, infer
 from tfrecs.components.dataset_example_gen import dataset_example_gen
 from tfrecs.components.evaluator import evaluator
 from tfrecs.components.index_builder import index_builder
@@ -287,3 +288,30 @@ def test_a_new_day_trains_the_last_model_further(made, tmp_path):
     assert int(grown.model.optimizer.iterations) == steps + 1
     assert trained.properties["warm_started_from"] == made["model"].digest
     assert trained.properties["span"] == 2
+
+
+def test_bulk_inference_takes_vectors_and_pairs_apart(tmp_path):
+    class Sums(tf.Module):
+        @tf.function(
+            input_signature=[
+                tf.TensorSpec([None, None, 2], tf.float32, "photos"),
+                tf.TensorSpec([None, None, 2], tf.string, "facts"),
+            ]
+        )
+        def serve(self, photos, facts):
+            known = tf.where(tf.math.is_nan(photos), 0.0, photos)
+            keys = tf.strings.reduce_join(facts[:, :, 0], axis=1)
+            return {"second": tf.reduce_sum(known[:, :, 1], axis=1), "keys": keys}
+
+    module = Sums()
+    path = str(tmp_path / "model")
+    tf.saved_model.save(module, path, signatures={"serving_default": module.serve})
+    users = pa.table(
+        {
+            "photos": pa.array([[[1, 2], [3, 4]], None], pa.list_(pa.list_(pa.float32()))),
+            "facts": [[{"key": "a", "value": "x"}], [{"key": "b", "value": "y"}] * 2],
+        }
+    )
+    answers = infer(tf.saved_model.load(path), io.normalised(users), k=1)
+    assert answers["second"].to_pylist() == [6.0, 0.0]
+    assert answers["keys"].to_pylist() == [b"a", b"bb"]

@@ -12,7 +12,6 @@ from pathlib import Path
 import keras
 import numpy as np
 import tensorflow as tf
-from conftest import cases
 
 from tfrecs.testing.world import World, tensors, weights
 
@@ -81,6 +80,8 @@ def _difference(a, b):
 
 
 if __name__ == "__main__":
+    from conftest import cases  # this folder's, when this file is run
+
     cpu = tf.config.list_physical_devices("CPU")[0]
     tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
     both = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])

@@ -118,9 +118,7 @@ def drawn(seed, rows=3):
 def test_a_loss_of_labels_is_its_formula_and_its_gradient_the_difference(name, seed):
     labels, scores = drawn(seed)
     loss = LOSSES[name][0](reduction=None, dtype="float64")
-    expected = [
-        formula_of(name, s[y == 1], s[y == 0]) for y, s in zip(labels, scores, strict=True)
-    ]
+    expected = [formula_of(name, s[y == 1], s[y == 0]) for y, s in zip(labels, scores, strict=True)]
     given_scores = tf.constant(scores)
     with tf.GradientTape() as tape:
         tape.watch(given_scores)

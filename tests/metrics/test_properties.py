@@ -125,9 +125,7 @@ def test_keras_metrics_of_lists_are_pessimistic_about_ties_and_leave_empty_rows_
         assert float(metric.result()) == pytest.approx(again[name], abs=1e-6), name
 
 
-rows = st.lists(
-    st.tuples(st.sampled_from([0, 1]), few, st.integers(0, 3)), min_size=1, max_size=12
-)
+rows = st.lists(st.tuples(st.sampled_from([0, 1]), few, st.integers(0, 3)), min_size=1, max_size=12)
 
 
 @given(rows)

@@ -150,9 +150,9 @@ def by_time(
         raise ValueError("`events` must have rows to split by time. Received: an empty table.")
     start = _quantile(times, fraction) if fraction is not None else cutoff
     side = (times >= start).astype(np.int8)
-    if validation:
-        earlier = times[side == 0]
-        share = validation * len(times) / max(len(earlier), 1)
+    earlier = times[side == 0]
+    if validation and len(earlier):  # without any, `Split` says that training is empty
+        share = validation * len(times) / len(earlier)
         if share >= 1:
             raise ValueError(
                 checks.expected(

@@ -44,6 +44,16 @@ def save_and_load(world: World) -> None:
     expect_close(scores(loaded, world.features), scores(model, world.features), "Loaded scores")
 
 
+def dropout(world: World) -> None:
+    """Dropout is of training alone: outside it, its rate changes no score."""
+    model = world.build()
+    before = scores(model, world.features)
+    for layer in model._flatten_layers():
+        if isinstance(layer, keras.layers.Dropout):
+            layer.rate = 0.5
+    expect_close(scores(model, world.features), before, "Scores at a dropout of 0.5")
+
+
 def saved(model: keras.Model) -> list[np.ndarray]:
     """Returns the weights that training may change."""
     return [np.asarray(w) for w in model.get_weights()]

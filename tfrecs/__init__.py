@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from tfrecs import testing as testing
     from tfrecs.datasets import Tables as Tables
     from tfrecs.features import FeatureTransform as FeatureTransform
+    from tfrecs.spec import Attributes as Attributes
     from tfrecs.spec import Categorical as Categorical
     from tfrecs.spec import Cross as Cross
     from tfrecs.spec import FeatureSpec as FeatureSpec
@@ -48,8 +49,8 @@ _PACKAGES = (
 )
 _NAMES = {"Tables": "datasets", "FeatureTransform": "features"} | dict.fromkeys(
     (
-        *("Categorical", "Cross", "FeatureSpec", "MultiCategorical", "Numeric", "Sequence"),
-        *("Text", "Timestamp", "Vector"),
+        *("Attributes", "Categorical", "Cross", "FeatureSpec", "MultiCategorical", "Numeric"),
+        *("Sequence", "Text", "Timestamp", "Vector"),
     ),
     "spec",
 )

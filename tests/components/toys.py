@@ -31,6 +31,7 @@ def repeat(
     before = (base.path / "text").read_text() + "+" if base is not None else ""
     text = before + (examples.path / "text").read_text() * times
     (model.path / "text").write_text(text)
+    (model.path / "notes.html").write_text("x")
     model.properties["span"] = span
 
 

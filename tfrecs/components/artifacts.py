@@ -108,14 +108,33 @@ def load(folder: str | Path) -> Artifact:
     """Reads a sealed artifact.
 
     Raises:
-        ValueError: If the folder holds none.
+        ValueError: If the folder holds none, or one that is damaged.
     """
     file = Path(folder) / FILE
     if not file.is_file():
         expectation = f"a folder with {FILE}, as components leave it"
         raise ValueError(checks.expected("artifact", expectation, str(folder)))
-    said = json.loads(file.read_text())
-    return TYPES[said["type"]](str(folder), said["properties"], said["digest"])
+    try:
+        said = json.loads(file.read_text())
+        return TYPES[said["type"]](str(folder), dict(said["properties"]), str(said["digest"]))
+    except (ValueError, KeyError, TypeError) as error:
+        raise ValueError(f"{file} is damaged: {error}. Let its component write it anew.") from error
+
+
+def manifest(folder: str | Path) -> dict[str, list[Any]]:
+    """Returns size and SHA-256 of each file of a folder, by its path there; hidden ones are left.
+
+    Unlike `digest` every byte counts: it tells whether files are as they were written.
+    """
+    folder = Path(folder)
+    found: dict[str, list[Any]] = {}
+    for path in sorted(folder.rglob("*")):
+        name = path.relative_to(folder)
+        if path.is_file() and not any(part.startswith(".") for part in name.parts):
+            with path.open("rb") as file:
+                hashed = hashlib.file_digest(file, "sha256").hexdigest()
+            found[name.as_posix()] = [path.stat().st_size, hashed]
+    return found
 
 
 def digest(path: str | Path) -> str:

@@ -11,8 +11,8 @@ import inspect
 import json
 import types
 import typing
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, TypeVar, get_args, get_origin
@@ -84,16 +84,25 @@ class Component:
         executor: Takes artifacts (`Examples`, or `Examples | None` where it may be left out),
             `Output[...]` artifacts whose `uri` it creates as a folder, and keyword parameters
             that JSON can hold.
-        files: Given the parameters, the files and folders outside the pipeline that are read;
-            their contents count for the cache. Defaults to none.
+        files: Given the parameters, the files, folders and URIs outside the pipeline that are
+            read; their contents count for the cache. Defaults to none.
+        places: Names of the parameters that are paths or URIs outside the pipeline, read or
+            written: on a cluster all machines must see them. Defaults to none.
+        stands: Of a component whose effect is outside the pipeline: given its outputs, why that
+            effect is not there any more, or "". Such a node is cached only where it is "".
+            Defaults to `None`, of components whose outputs are all that they do.
         name: Shown in pipelines. Defaults to the function's, in camel case.
     """
 
     executor: Callable[..., None]
-    files: Callable[[dict[str, Any]], list[Path]] = field(default=lambda parameters: [])
+    files: Callable[[dict[str, Any]], Sequence[str | Path]] | None = None
+    places: tuple[str, ...] = ()
+    stands: Callable[[dict[str, Any]], str] | None = None
     name: str = ""
 
     def __post_init__(self) -> None:
+        for place in self.places:
+            checks.one_of(f"parameter of {self.executor.__name__}", place, self.parameters)
         if not self.name:
             words = self.executor.__name__.split("_")
             object.__setattr__(self, "name", "".join(word.capitalize() for word in words))

@@ -8,6 +8,7 @@ from tfrecs.components import examples as io
 from tfrecs.components.artifacts import Examples
 from tfrecs.components.component import Component, Output
 from tfrecs.evaluation import splits
+from tfrecs.files import check_local
 
 DATASETS = (*datasets.KNOWN, "files")
 PROTOCOLS = ("random", "user", "time", "leave-last-out")
@@ -49,6 +50,9 @@ def dataset_example_gen(
     """
     checks.one_of("dataset", dataset, DATASETS)
     checks.one_of("protocol", protocol, PROTOCOLS)
+    named = {"data_dir": data_dir, "events": events, "items": items, "users": users}
+    for name, place in named.items():
+        check_local(name, place or "")
     tables = _read(dataset, data_dir, [events, items, users], columns, num_events, seed)
     split = _split(tables, protocol, seed)
     for output, parts in (
@@ -98,4 +102,6 @@ def _files(parameters: dict[str, Any]) -> list[Path]:
     return sorted([*found, *(p for p in (Path(folder) / inner).glob("*") if p.is_file())])
 
 
-DatasetExampleGen = Component(dataset_example_gen, files=_files)
+DatasetExampleGen = Component(
+    dataset_example_gen, files=_files, places=("data_dir", "events", "items", "users")
+)

@@ -1,6 +1,7 @@
 """What a demo world knows and no model may see."""
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import pyarrow as pa
@@ -61,43 +62,61 @@ class Truth:
         Raises:
             ValueError: A `user_id` or `session_id` is not of this world.
         """
-        rows = self._rows(queries)
-        days = self.last[rows]
+        rows, day, interest, begin = self._state(queries)
+        setting = self.items.world
+        moment = (1 - setting.turned) * begin + setting.turned * _siblings_of(begin)  # (B, K)
+        in_topic, in_all = self._display
+        like, matched = self._match(interest)
+        click_in = world.click_chance(matched, self._appeal(rows), 1.0)
+        click_out = world.click_chance(matched, self._appeal(rows), 0.0)
+        now = moment[:, self.items.topic]
+        click = now * click_in + (1 - now) * click_out  # whatever the moment
+        personal = world.FOCUS * now * click_in + (1 - world.FOCUS) * like * click
+        shown: np.ndarray = world.POPULAR_SHARE * in_all[day] * click
+        shown += (1 - world.POPULAR_SHARE) * in_topic[day] * personal
+        if setting.sought:
+            result = begin[:, self.items.topic] * in_topic[day]
+            result *= world.click_chance(matched, self._appeal(rows) + world.SOUGHT_CLICK, 1.0)
+            shown = (1 - setting.of_search) * shown + setting.of_search * result
+        shown *= world.mean_examination(setting).astype(np.float32)[self.users.device[rows], None]
+        return shown
+
+    def _state(self, queries: pa.Table) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+        """Returns each query's user, day, interests `(B, K)`, chances of its first topic."""
+        rows, days = self._rows(queries), self.items.world.days
+        when = self.last[rows]
         if "timestamp" in queries.column_names:
-            seconds = queries["timestamp"].to_numpy() - world.START
-            days = seconds / world.SECONDS_PER_DAY
-        days = np.clip(days, 0.0, world.DAYS)
-        topics, shares = self.users.topics[rows], self.users.shares(rows, days)
+            when = (queries["timestamp"].to_numpy() - world.START) / world.SECONDS_PER_DAY
+        when = np.clip(when, 0.0, days)
+        topics, shares = self.users.topics[rows], self.users.shares(rows, when)
         interest = np.zeros((len(rows), world.NUM_TOPICS), np.float32)  # (B, K)
         np.add.at(interest, (np.arange(len(rows))[:, None], topics), shares)
         begin = interest
         if "session_id" in queries.column_names:
             begin = np.eye(world.NUM_TOPICS, dtype=np.float32)[self._focus(queries)]
-        after = np.zeros_like(begin)
-        after[:, world.siblings(np.arange(world.NUM_TOPICS))] = begin
-        moment = (1 - world.TURNED) * begin + world.TURNED * after  # (B, K)
-        return self._combine(rows, np.minimum(days, world.DAYS - 1).astype(int), interest, moment)
+        return rows, np.minimum(when, days - 1).astype(int), interest, begin
 
-    def _combine(
-        self, rows: np.ndarray, day: np.ndarray, interest: np.ndarray, moment: np.ndarray
-    ) -> np.ndarray:
-        items = self.items
-        in_topic, in_all = self._display()
-        like = interest[:, items.topic]  # (B, C)
+    def _match(self, interest: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Returns the share of each item's topic, and its match, `(B, C)` each."""
+        like = interest[:, self.items.topic]
         matched = (1 - world.SECOND_TOPIC) * like
-        matched += world.SECOND_TOPIC * interest[:, items.second]
-        click_in = world.click_chance(matched, items.appeal, 1.0)
-        click_out = world.click_chance(matched, items.appeal, 0.0)
-        now = moment[:, items.topic]
-        click = now * click_in + (1 - now) * click_out  # whatever the moment
-        personal = world.FOCUS * now * click_in + (1 - world.FOCUS) * like * click
-        shown: np.ndarray = world.POPULAR_SHARE * in_all[day] * click
-        shown += (1 - world.POPULAR_SHARE) * in_topic[day] * personal
-        shown *= world.mean_examination().astype(np.float32)[self.users.device[rows], None]
-        return shown
+        matched += world.SECOND_TOPIC * interest[:, self.items.second]
+        return like, matched
 
+    def _appeal(self, rows: np.ndarray) -> np.ndarray:
+        """Returns the logit of a click that is an item's own, or in a shop the pair's, `(B, C)`."""
+        own: np.ndarray = self.items.appeal[None, :]
+        return own + self._liked(rows) if self.items.world.shop else own
+
+    def _liked(self, rows: np.ndarray) -> np.ndarray:
+        """Returns `demo_world.liking` of every item, `(B, C)`."""
+        liked: np.ndarray = self.users.taste[rows] @ self.items.latent.T
+        foreign = world.FOREIGN_TO[self.users.country[rows]][:, self.items.language]
+        return liked * np.float32(self.items.world.liking) - foreign
+
+    @cached_property
     def _display(self) -> tuple[np.ndarray, np.ndarray]:
-        """Returns the share of each item in its topic, and in all, on each day: `(DAYS, C)`."""
+        """The share of each item in its topic, and in all, on each day: `(days, C)`."""
         weight = world.day_weights(self.items)
         of_topic = np.eye(world.NUM_TOPICS)[self.items.topic]  # (C, K)
         in_topic = weight / (weight @ of_topic)[:, self.items.topic]
@@ -133,3 +152,10 @@ class Truth:
             )
         focus: np.ndarray = self.focus[sessions]
         return focus
+
+
+def _siblings_of(chances: np.ndarray) -> np.ndarray:
+    """Returns chances of topics after a turn, of those before it, `(B, K)`."""
+    after = np.zeros_like(chances)
+    after[:, world.siblings(np.arange(world.NUM_TOPICS))] = chances
+    return after

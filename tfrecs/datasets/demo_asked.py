@@ -102,7 +102,7 @@ def relevance(asked: Asked, items: Items, rows: np.ndarray) -> np.ndarray:
         logits = FITS * fit + np.log(
             items.weight * (items.topic[None, :] == asked.topic[rows][:, None])
         )
-    chance = np.exp(logits - logits.max(axis=1, keepdims=True))
+    chance: np.ndarray = np.exp(logits - logits.max(axis=1, keepdims=True))
     chance *= (1 - ASTRAY) / chance.sum(axis=1, keepdims=True)
     chance += ASTRAY * items.weight / items.weight.sum(dtype=np.float64)
     return chance

@@ -14,8 +14,8 @@ _LIKE, _DISLIKE = 1, 2  # positions in demo_topics.REACTIONS
 VIEW, CLICK, SAVE, CART, PURCHASE, HIDE = range(6)  # positions in demo_topics.ACTIONS
 HOME, SEARCH, RELATED = range(3)  # positions in demo_topics.SURFACES
 # logits of a save and a cart after a click, before pleasure, on each surface
-_SAVE = np.array([-3.3, -3.9, -2.7], np.float32)
-_CART = np.array([-6.0, -5.0, -6.2], np.float32)
+_SAVE = np.array([-4.1, -4.7, -3.5], np.float32)
+_CART = np.array([-6.5, -5.5, -6.7], np.float32)
 _BUY = np.array([0.0, 0.8, -0.2], np.float32)  # what a surface adds to the logit of a purchase
 _HIDE = np.array([0.03, 0.008, 0.02], np.float32)  # chance of a hide without pleasure
 
@@ -132,10 +132,10 @@ def _live(
         _show_related(more, shelf, items, days[session], surface, item)
 
     matched = world.match(items, topics, shares[session], item)
-    liked = world.liking(items, users, user, item) if setting.shop else np.float32(0.0)
-    appeal = items.appeal[item] + liked
+    liked = world.liking(items, users, user, item) if setting.shop else 0.0
+    appeal = items.appeal[item]
     if setting.shop:
-        appeal += world.SOUGHT_CLICK * (surface == SEARCH)
+        appeal = appeal + liked + world.SOUGHT_CLICK * (surface == SEARCH)
     chances = world.click_chance(matched, appeal, items.topic[item] == moment)
     position = index % PAGE
     chances = chances * world.examination()[users.device[user], position]

@@ -30,7 +30,7 @@ BASKET_SCHEMA = pa.schema(
 )
 COMPLEMENT = 0.8  # share of a basket's companions that complete its first item
 MORE = 0.4  # chance that yet another companion follows
-_BOUGHT_LATER = {SAVE: 0.4, CART: 0.6, PURCHASE: 1.0}  # chances that an action ends in a basket
+_BOUGHT_LATER = {SAVE: 0.7, CART: 0.9, PURCHASE: 1.0}  # chances that an action ends in a basket
 _DAYS_LATER = 2.0  # on average, unless bought at once
 _PHRASES = tuple(
     (topic.name, *topic.things, *(f"{thing} {topic.name}" for thing in topic.things))
@@ -97,11 +97,9 @@ def plays_of(
 
 def baskets_of(
     rng: np.random.Generator,
-    items: Items,
-    kits: Kits,
-    wares: Wares,
+    parts: tuple[Items, Wares, Kits],
     chunk: Chunk,
-    first_basket: int,
+    first_event: int,
     user_ids: pa.Array,
     item_ids: pa.Array,
 ) -> pa.RecordBatch:
@@ -109,8 +107,9 @@ def baskets_of(
 
     A basket's first item is what the event was about. One companion or more follow: mostly of the
     same kit and the next topic of the category, else any item, by weight. What is not yet published
-    is not bought, and an item stands in a basket once.
+    is not bought, and an item stands in a basket once. A basket has its event's number.
     """
+    items, wares, kits = parts
     chance = np.zeros(6)
     chance[list(_BOUGHT_LATER)] = list(_BOUGHT_LATER.values())
     rows = np.flatnonzero(rng.random(len(chunk.action)) < chance[chunk.action])
@@ -131,7 +130,7 @@ def baskets_of(
     once = np.unique(basket * len(items.topic) + item)
     basket, item = once // len(items.topic), once % len(items.topic)
     columns = {
-        "basket_id": first_basket + basket,
+        "basket_id": first_event + rows[basket],
         "user_id": user_ids.take(pa.array(chunk.user[rows][basket])),
         "item_id": item_ids.take(pa.array(item)),
         "timestamp": time[basket] + world.START,

@@ -78,6 +78,6 @@ SHOP = World(
     sought=0.25,
     related=0.2,
     once=0.05,
-    purchase=-6.0,
+    purchase=-7.5,
     shop=True,
 )

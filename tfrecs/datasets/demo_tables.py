@@ -30,12 +30,16 @@ EVENT_SCHEMA = pa.schema(
 
 
 def sizes(
-    num_users: int | None, num_items: int | None, num_events: int, seed: int
+    num_users: int | None,
+    num_items: int | None,
+    num_events: int,
+    seed: int,
+    events_per_user: int = 50,
 ) -> tuple[int, int]:
     check_integer("num_events", num_events, 1)
     check_integer("seed", seed, 0)
     if num_users is None:
-        num_users = max(1, num_events // 50)
+        num_users = max(1, num_events // events_per_user)
     if num_items is None:
         num_items = max(world.NUM_TOPICS, round(1000 * (num_events / 100_000) ** 0.5))
     check_integer("num_users", num_users, 1)

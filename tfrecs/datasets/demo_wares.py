@@ -157,14 +157,16 @@ def _choose(rng: np.random.Generator, fits: np.ndarray, topic: np.ndarray) -> np
 
 def _measure(rng: np.random.Generator, log_size: np.ndarray) -> np.ndarray:
     sizes = np.exp(log_size + 0.3 * rng.normal(size=len(log_size)))
-    return np.maximum(np.round(sizes, 1), 0.1).astype(np.float32)
+    measured: np.ndarray = np.maximum(np.round(sizes, 1), 0.1).astype(np.float32)
+    return measured
 
 
 def _durations(rng: np.random.Generator, topic: np.ndarray) -> np.ndarray:
     """Draws durations in whole seconds: minutes, as usual for the topic; 10 to 3,600."""
     usual = rng.normal(np.log(150.0), 0.4, world.NUM_TOPICS)[topic]
     seconds = np.exp(usual + 0.6 * rng.normal(size=len(topic)))
-    return np.clip(np.rint(seconds), 10, 3_600).astype(np.int64)
+    whole: np.ndarray = np.clip(np.rint(seconds), 10, 3_600).astype(np.int64)
+    return whole
 
 
 def _makers(

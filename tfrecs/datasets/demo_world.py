@@ -238,13 +238,13 @@ def click_chance(matched: np.ndarray, appeal: np.ndarray, mood: np.ndarray | flo
     return sigmoid(CLICK_BIAS + CLICK_INTEREST * matched + appeal + CLICK_MOOD * mood)
 
 
-def pleasure(matched: np.ndarray, quality: np.ndarray, liked: np.ndarray) -> np.ndarray:
+def pleasure(matched: np.ndarray, quality: np.ndarray, liked: np.ndarray | float) -> np.ndarray:
     """Returns how pleased who clicks is, which moves all that follows the click.
 
     `4 match + 0.8 quality + 0.6 liked`
     """
-    pleased: np.ndarray = 4.0 * matched + 0.8 * quality
-    return pleased + PLEASED * liked if np.ndim(liked) else pleased
+    pleased: np.ndarray = 4.0 * matched + 0.8 * quality + PLEASED * liked
+    return pleased
 
 
 def log_dwell(
@@ -254,8 +254,9 @@ def log_dwell(
 
     `log 30 + 0.35 pleased + noise - 0.3 (on a phone)`, noise with a deviation of `DWELL_NOISE`
     """
-    log_seconds: np.ndarray = np.log(30.0) + 0.35 * pleased + noise
-    return log_seconds - 0.3 * (device == 1)
+    log_seconds = np.log(30.0) + 0.35 * pleased + noise
+    later: np.ndarray = log_seconds - 0.3 * (device == 1)
+    return later
 
 
 def sigmoid(logits: np.ndarray) -> np.ndarray:

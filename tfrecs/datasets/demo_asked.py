@@ -43,7 +43,7 @@ _HELD_OUT = 0.1  # share of the queries
 class Asked:
     """What is true of the queries, arrays of Q rows.
 
-    `topic` int64 `(Q,)`; `style` `(Q, 4)` and `vibe` `(Q, 4)` are what a query wants, 0 for the
+    `topic` int64 `(Q,)`; `style` `(Q, 3)` and `vibe` `(Q, 3)` are what a query wants, 0 for the
     vibe of a text, which no word tells; `table` holds what is seen, see `QUERY_SCHEMA`.
     """
 

@@ -51,8 +51,8 @@ class Wares:
 class Space:
     """The space of images and of queries: a fixed random projection of what is true.
 
-    `topics` `(K, 32)`, `style` `(4, 32)` and `vibe` `(4, 32)` are directions of about length 1;
-    `colours` `(8, 4)` and `materials` `(6, 4)` are the styles that they stand for.
+    `topics` `(K, 32)`, `style` `(3, 32)` and `vibe` `(3, 32)` are directions of about length 1;
+    `colours` `(8, 3)` and `materials` `(6, 3)` are the styles that they stand for.
     """
 
     topics: np.ndarray
@@ -69,8 +69,8 @@ class Space:
         Args:
             rng: The source of chance.
             topics: How much of each topic, `(B, K)`.
-            style: Style with a deviation of 1, `(B, 4)`.
-            vibe: Vibe with a deviation of 1, `(B, 4)`.
+            style: Style with a deviation of 1, `(B, 3)`.
+            vibe: Vibe with a deviation of 1, `(B, 3)`.
 
         Returns:
             float32 `(B, 32)`.
@@ -94,13 +94,13 @@ def draw_space(seed: int) -> Space:
 
 
 def style_of(items: Items) -> np.ndarray:
-    """Returns the style of the items with a deviation of 1, `(C, 4)`: what attributes tell."""
+    """Returns the style of the items with a deviation of 1, `(C, 3)`: what attributes tell."""
     style: np.ndarray = items.latent[:, : world.STYLE] * np.sqrt(world.STYLE)
     return style
 
 
 def vibe_of(items: Items) -> np.ndarray:
-    """Returns the vibe of the items with a deviation of 1, `(C, 4)`: what only images tell."""
+    """Returns the vibe of the items with a deviation of 1, `(C, 3)`: what only images tell."""
     vibe: np.ndarray = items.latent[:, world.STYLE :] * np.sqrt(world.VIBE)
     return vibe
 
@@ -120,7 +120,7 @@ def draw_wares(items: Items, space: Space, seed: int) -> Wares:
     rng = np.random.default_rng([seed, 16, num_items])
     style, topic = style_of(items), items.topic
     of_brand = rng.normal(size=(len(BRANDS), world.STYLE))
-    brand_score = 1.2 * style @ of_brand.T + rng.gumbel(size=(num_items, len(BRANDS)))
+    brand_score = 1.6 * style @ of_brand.T + rng.gumbel(size=(num_items, len(BRANDS)))
     home = np.arange(len(BRANDS))[None, :] % len(CATEGORIES) == topic[:, None] // 3
     elsewhere = rng.random(num_items) < 0.1
     brand = np.where(home | elsewhere[:, None], brand_score, -np.inf).argmax(axis=1)
@@ -129,10 +129,10 @@ def draw_wares(items: Items, space: Space, seed: int) -> Wares:
         brand=brand,
         colour=_choose(rng, style @ space.colours.T, topic),
         material=_choose(rng, style @ space.materials.T, topic),
-        handmade=rng.random(num_items) < world.sigmoid(2.0 * style[:, 0] + leaning[0]),
-        recycled=rng.random(num_items) < world.sigmoid(2.0 * style[:, 1] + leaning[1]),
-        weight_grams=_measure(rng, 6.0 + leaning[2] + 0.5 * style[:, 2]),
-        width_cm=_measure(rng, 3.0 + 0.6 * leaning[3] + 0.4 * style[:, 3]),
+        handmade=rng.random(num_items) < world.sigmoid(3.0 * style[:, 0] + leaning[0]),
+        recycled=rng.random(num_items) < world.sigmoid(3.0 * style[:, 1] + leaning[1]),
+        weight_grams=_measure(rng, 6.0 + leaning[2] + 0.7 * style[:, 2]),
+        width_cm=_measure(rng, 3.0 + 0.6 * leaning[3] + 0.6 * style[:, 0]),
         duration=_durations(rng, topic),
         num_images=rng.integers(1, MAX_IMAGES + 1, num_items),
         channel=_makers(rng, topic, _ITEMS_PER_CHANNEL, topics_each=3),

@@ -25,7 +25,7 @@ FOREIGN_TO = np.where(
     0.0,
     FOREIGN,
 ).astype(np.float32)  # (countries, languages)
-STYLE = VIBE = 4  # numbers of an item's latent: what its attributes tell, what its images tell
+STYLE = VIBE = 3  # numbers of an item's latent: what its attributes tell, what its images tell
 LATENT = STYLE + VIBE
 SOUGHT_CLICK = 0.7  # logit that a result of a search gains
 PLEASED = 0.6  # how much of what a user likes beyond the topic pleases
@@ -39,7 +39,7 @@ class Items:
 
     `published` is in days since `START`, negative for what was there before; `weight` is how much
     the site shows an item against others of its topic; `appeal` moves clicks (logit), `quality`
-    what comes after them. In a shop, `latent` `(C, 8)` is an item's style and vibe, `language` the
+    what comes after them. In a shop, `latent` `(C, 6)` is an item's style and vibe, `language` the
     number of its language, `burst` the height of its viral peak, `peak` the days to it.
     """
 
@@ -64,7 +64,7 @@ class Users:
     `topics` int64 `(U, 4)` are a user's interests; their shares (float32 `(U, 4)`, each row sums
     to 1) move from `start` to `end`, linearly over the days. `activity` float64 `(U,)` is how much
     of the traffic is a user's; `country` and `device` are int64 `(U,)`; `thrift` float32 `(U,)` is
-    how much a price keeps the user from buying (logit). In a shop, `taste` float32 `(U, 8)` is what
+    how much a price keeps the user from buying (logit). In a shop, `taste` float32 `(U, 6)` is what
     of an item's latent the user likes, `age` the number of the user's band of age, `once` whether
     the user comes once; `season` float64 `(topics,)` is the day on which a topic is dearest to all.
     """

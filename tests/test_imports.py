@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import tfrecs
+from tfrecs.spec import KINDS
 
 ROOT = Path(__file__).parent.parent
 SOURCES = sorted((ROOT / "tfrecs").rglob("*.py"))
@@ -30,7 +31,9 @@ def test_the_import_rules_hold():
     assert done.returncode == 0, done.stdout
 
 
-@pytest.mark.parametrize("first", ["keras, tfrecs", "tfrecs, keras", "tfrecs.models.base, keras"])
+@pytest.mark.parametrize(
+    "first", ["keras, tfrecs", "tfrecs, keras", "tfrecs.layers, keras", "tfrecs.evaluation, keras"]
+)
 def test_keras_loads_a_model_in_whatever_order_the_two_are_imported(first, tmp_path):
     path = tmp_path / "model.keras"
     spec = tfrecs.FeatureSpec(
@@ -44,6 +47,20 @@ def test_keras_loads_a_model_in_whatever_order_the_two_are_imported(first, tmp_p
     model.save(path)
     script = f"import {first}; print(type(keras.models.load_model({str(path)!r})).__name__)"
     assert python(script) == "TwoTower"
+
+
+PARTS = sorted({path.relative_to(ROOT / "tfrecs").parts[0].removesuffix(".py") for path in SOURCES})
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("part", [part for part in PARTS if not part.startswith("__")])
+def test_any_part_can_be_imported_first(part):
+    names = "import keras; print('tfrecs>TwoTower' in keras.saving.get_custom_objects())"
+    assert python(f"import tfrecs.{part}; {names}") == "True"
+
+
+def test_every_kind_of_feature_is_a_name_of_the_package():
+    assert {kind.__name__ for kind in KINDS.values()} <= set(dir(tfrecs))
 
 
 def test_importing_the_package_imports_nothing_that_is_not_used():

@@ -6,6 +6,7 @@ imported, before or after, all classes that a model may hold are registered with
 """
 
 import importlib
+import sys
 from typing import TYPE_CHECKING, Any
 
 from wrapt import register_post_import_hook
@@ -47,6 +48,7 @@ _PACKAGES = (
     *("baselines", "components", "datasets", "evaluation", "export", "features", "recipes"),
     *("retrieval", "scoring", "serving", "testing", *_REGISTERED),
 )
+_LIGHT = ("checks", "cli", "datasets", "files", "kind_checks", "kinds", "schema", "spec")
 _NAMES = {"Tables": "datasets", "FeatureTransform": "features"} | dict.fromkeys(
     (
         *("Attributes", "Categorical", "Cross", "FeatureSpec", "MultiCategorical", "Numeric"),
@@ -78,4 +80,17 @@ def _register(keras: Any) -> None:
         importlib.import_module(f"tfrecs.{package}")
 
 
+class _KerasFirst:
+    """Imports Keras before the parts of tfrecs that need it, so that none is half imported then."""
+
+    @staticmethod
+    def find_spec(name: str, path: Any = None, target: Any = None) -> None:
+        """Finds nothing: the usual finders do."""
+        del path, target
+        package, _, part = name.partition(".")
+        if package == "tfrecs" and part and part not in _LIGHT and "." not in part:
+            importlib.import_module("keras")
+
+
+sys.meta_path.insert(0, _KerasFirst)
 register_post_import_hook(_register, "keras")

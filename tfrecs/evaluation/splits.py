@@ -32,6 +32,13 @@ class Split:
     validation: pa.Table | None = None
     given: pa.Table | None = None
 
+    def __repr__(self) -> str:
+        """Names the protocol and the size of each part."""
+        parts = ("train", "validation", "test", "given")
+        sizes = {part: getattr(self, part) for part in parts if getattr(self, part) is not None}
+        lines = [f"  {part:<10} {table.num_rows:>11,} rows" for part, table in sizes.items()]
+        return "\n".join([f"Split: {self.protocol}", *lines])
+
     def __post_init__(self) -> None:
         for part in ("train", "test", "validation", "given"):
             table = getattr(self, part)

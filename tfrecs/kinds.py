@@ -254,6 +254,12 @@ class Attributes:
         """The keys as a feature of their own, `<name>_keys`: what their vocabulary belongs to."""
         return Categorical(f"{self.name}_keys", self.role, vocabulary=self.keys, size=self.num_keys)
 
+    @property
+    def value_feature(self) -> Text:
+        """The values as a feature of their own: a Text of the same name."""
+        limits = (self.max_length, self.lowercase, self.min_count, self.max_size)
+        return Text(self.name, self.role, *limits, self.vocabulary, self.size)
+
 
 @dataclass(frozen=True)
 class Timestamp:

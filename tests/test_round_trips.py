@@ -139,6 +139,13 @@ def test_any_ids_are_encoded_and_decoded_also_by_what_was_saved(folder, texts, n
             np.testing.assert_array_equal(batch[name], batches[0][name])
 
 
+def test_texts_that_end_with_a_nul_stay_apart_in_lists_too():
+    transform = FeatureTransform(FeatureSpec((Categorical("text"),))).adapt({"text": ["a", "a\0"]})
+    assert sorted(transform.vocabulary("text")) == ["a", "a\0"]
+    index = Exact(k=1).index(np.eye(2), ["a", "a\0"])
+    assert index(np.eye(2, dtype="float32"))[1].numpy().ravel().tolist() == [b"a", b"a\0"]
+
+
 def _raw(table):
     texts = np.array([text.encode() for text in table["text"].to_pylist()], object)
     return {"text": texts, "number": table["number"].to_numpy()}

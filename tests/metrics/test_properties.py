@@ -117,7 +117,7 @@ def test_keras_metrics_of_lists_are_pessimistic_about_ties_and_leave_empty_rows_
             mean = sum(values[name] for values in expected) / len(expected)
             assert value == pytest.approx(mean, abs=1e-6), name
         else:
-            assert np.isnan(value) or value == 0, name
+            assert np.isnan(value), name
         metric.reset_state()
         metric.update_state([[1, 0]], [[2.0, 1.0]])
         again = oracle([True, False], 1, 2 if k is None else k)
@@ -147,6 +147,7 @@ def test_click_metrics_are_what_pairs_and_sums_give(case):
         assert metrics.calibration(labels, scores) == pytest.approx(p.sum() / labels.sum())
     else:
         assert np.isnan(metrics.normalized_entropy(labels, scores))
+        assert np.isnan(metrics.calibration(labels, scores)) == (share == 0)
 
 
 marked = st.lists(
@@ -175,9 +176,35 @@ def test_keras_metrics_of_clicks_are_the_functions_of_what_is_not_ignored(case):
             for part in (slice(0, half), slice(half, None)):
                 metric.update_state(labels[part], scores[part], weights[part])
             value = float(metric.result())
-            if len(y) and (function is metrics.log_loss or len(set(y)) == 2):
-                assert value == pytest.approx(function(y, s), abs=2e-6), metric.name
+            expected = function(y, s) if len(y) else float("nan")
+            assert value == pytest.approx(expected, abs=2e-6, nan_ok=True), metric.name
             metric.reset_state()
+
+
+POINTS = {
+    "AUC": (lambda dtype: metrics.AUC(4, dtype=dtype), 1.0),
+    "LogLoss": (lambda dtype: metrics.LogLoss(dtype=dtype), np.log1p(np.exp([-0.1, -0.3])).mean()),
+    "Calibration": (
+        lambda dtype: metrics.Calibration(dtype=dtype),
+        (1 / (1 + np.exp([-0.1, 0.3]))).sum(),
+    ),
+    "NormalizedEntropy": (
+        lambda dtype: metrics.NormalizedEntropy(dtype=dtype),
+        np.log1p(np.exp([-0.1, -0.3])).mean() / np.log(2),
+    ),
+    "RMSE": (lambda dtype: metrics.RMSE(dtype=dtype), np.sqrt((0.9**2 + 0.3**2) / 2)),
+    "MAE": (lambda dtype: metrics.MAE(dtype=dtype), 0.6),
+}
+
+
+@pytest.mark.parametrize("dtype, tolerance", [("float64", 1e-7), ("float16", 1e-2)])
+@pytest.mark.parametrize("name", POINTS)
+def test_a_metric_computes_in_the_dtype_that_it_is_given(name, dtype, tolerance):
+    build, expected = POINTS[name]
+    value = build(dtype)(np.array([1.0, 0.0]), np.array([0.1, -0.3]))
+    assert value.dtype == dtype
+    # log(1 + e^-0.1) and log(1 + e^-0.3), or 0.9 and 0.3 apart
+    assert float(value) == pytest.approx(float(expected), abs=tolerance)
 
 
 @st.composite

@@ -184,8 +184,9 @@ class Calibration(keras.metrics.Metric):
 
     def __init__(self, name: str = "calibration", dtype: str | None = None) -> None:
         super().__init__(name=name, dtype=dtype)
-        self.predicted = self.add_variable((), initializer="zeros", name="predicted")
-        self.observed = self.add_variable((), initializer="zeros", name="observed")
+        kw: dict[str, Any] = {"initializer": "zeros", "dtype": self.dtype}
+        self.predicted = self.add_variable((), name="predicted", **kw)
+        self.observed = self.add_variable((), name="observed", **kw)
 
     def update_state(
         self, y_true: Tensor, y_pred: Tensor, sample_weight: Tensor | None = None
@@ -226,7 +227,8 @@ class NormalizedEntropy(keras.metrics.Metric):
         super().__init__(name=name, dtype=dtype)
         self._direction = "down"  # callbacks ask
         names = ("loss", "clicks", "rows")
-        self.sums = [self.add_variable((), initializer="zeros", name=name) for name in names]
+        kw: dict[str, Any] = {"initializer": "zeros", "dtype": self.dtype}
+        self.sums = [self.add_variable((), name=name, **kw) for name in names]
 
     def update_state(
         self, y_true: Tensor, y_pred: Tensor, sample_weight: Tensor | None = None

@@ -47,10 +47,11 @@ class AUC(keras.metrics.Metric):
         checks.positive("capacity", capacity)
         self.capacity = capacity
         self._direction = "up"  # callbacks ask
+        kw: dict[str, Any] = {"initializer": "zeros", "dtype": self.dtype}
         # score, weight as a positive, weight as a negative
-        self.rows = self.add_variable((capacity, 3), initializer="zeros", name="rows")
+        self.rows = self.add_variable((capacity, 3), name="rows", **kw)
         self.count = self.add_variable((), initializer="zeros", dtype="int32", name="count")
-        self.invalid = self.add_variable((), initializer="zeros", name="invalid")
+        self.invalid = self.add_variable((), name="invalid", **kw)
 
     def update_state(
         self, y_true: Tensor, y_pred: Tensor, sample_weight: Tensor | None = None

@@ -137,7 +137,10 @@ def _build(pipeline: Pipeline, cluster: Cluster | None, kfp: Any) -> Any:
     steps = {node.id: _component(node, where, kfp) for node in pipeline.nodes}
     first = _configuring(pipeline, cluster, kfp)
 
-    def define(**arguments: Any) -> None:
+    named = _inputs(pipeline)
+
+    def define(*values: Any) -> None:
+        arguments = dict(zip((given.name for given in named), values, strict=True))
         tasks: dict[str, Any] = {}
         if first is not None:
             tasks[_PARAMETERS] = first(files=files, **arguments)
@@ -160,7 +163,7 @@ def _build(pipeline: Pipeline, cluster: Cluster | None, kfp: Any) -> Any:
             for claim, folder in where.volumes.items():
                 kfp.kubernetes.mount_pvc(task, pvc_name=claim, mount_path=folder)
 
-    signature: Any = inspect.Signature(_inputs(pipeline))
+    signature: Any = inspect.Signature(named)
     define.__signature__ = signature  # type: ignore[attr-defined]
     return kfp.dsl.pipeline(name=pipeline.name.replace("_", "-").lower())(define)
 
@@ -181,7 +184,10 @@ def _inputs(pipeline: Pipeline) -> list[inspect.Parameter]:
     given = {} if pipeline.source is None else pipeline.source.arguments
     return [
         inspect.Parameter(
-            name, inspect.Parameter.KEYWORD_ONLY, default=value, annotation=_type(name, value)
+            name,
+            inspect.Parameter.POSITIONAL_OR_KEYWORD,
+            default=value,
+            annotation=_type(name, value),
         )
         for name, value in given.items()
     ]
@@ -212,7 +218,7 @@ def _configuring(pipeline: Pipeline, cluster: Cluster | None, kfp: Any) -> Any:
     kinds = {name: _type(name, value) for name, value in pipeline.source.arguments.items()}
     arguments = ["files: str"]
     arguments += [
-        f"{name}: {'typing.Optional[str] = None' if name_of is None else name_of}"
+        f"{name}: {'Optional[str] = None' if name_of is None else name_of}"
         for name, kind in kinds.items()
         for name_of in [getattr(kind, "__name__", None) if kind in _PLAIN else None]
     ]
@@ -255,7 +261,10 @@ def _made(name: str, source: str, image: str, kfp: Any) -> Any:
     """Returns a component of a function whose source `inspect` finds."""
     file = f"<tfrecs component {name}>"
     linecache.cache[file] = (len(source), None, source.splitlines(keepends=True), file)
-    names: dict[str, Any] = {"dsl": kfp.dsl, "typing": typing}
+    names: dict[str, Any] = {
+        "dsl": kfp.dsl,
+        "Optional": typing.Optional,
+    }  # as kfp's own file has it
     exec(builtins.compile(source, file, "exec"), names)
     make: Callable[..., Any] = kfp.dsl.component
     return make(base_image=image, install_kfp_package=False)(names[name])

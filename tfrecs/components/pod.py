@@ -97,9 +97,7 @@ def check_places(nodes: Sequence[Node], volumes: Sequence[str]) -> None:
                     "Give the pipeline's parameter another value (--set NAME=gs://BUCKET/FOLDER), "
                     "or mount a volume (--volume CLAIM:/FOLDER) and name a folder in it."
                 )
-                expectation = (
-                    "a URI, or a folder of a mounted volume: a pod's own disk goes with it"
-                )
+                expectation = "a URI, or a folder of a mounted volume (a pod's disk goes with it)"
                 raise ValueError(checks.expected(f"{node.id}({name})", expectation, place, remedy))
 
 

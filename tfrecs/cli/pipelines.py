@@ -120,13 +120,64 @@ def compile(
     file: File,
     output: Annotated[Path, typer.Option(help="A .yaml file")] = Path("pipeline.yaml"),
     set_: Set = [],  # noqa: B006
-    image: Annotated[str, typer.Option(help="Image with tfrecs[pipelines]")] = "tfrecs:latest",
+    image: Annotated[
+        str, typer.Option(help="Image with tfrecs[pipelines]; pipelines/Dockerfile builds it")
+    ] = "tfrecs:latest",
+    volume: Annotated[
+        list[str], typer.Option(help="CLAIM:/FOLDER, mounted in every task; repeat")
+    ] = [],  # noqa: B006
+    resources: Annotated[
+        list[str],
+        typer.Option(
+            help="NODE=cpu:4,memory:16G,accelerator:nvidia.com/gpu,accelerators:1; repeat"
+        ),
+    ] = [],  # noqa: B006
+    strict: Annotated[
+        bool, typer.Option("--strict", help="A task whose model is not pushed fails")
+    ] = False,
 ) -> None:
-    """Compile a pipeline to Kubeflow Pipelines v2 IR."""
+    """Compile a pipeline to Kubeflow Pipelines v2 IR; what --set sets are its inputs' defaults."""
     from tfrecs.components import kubeflow, pipeline
 
-    path = kubeflow.compile(pipeline.load(file, **_parameters(set_)), output, image)
-    console.print(f"Written: [bold]{path}[/]")
+    cluster = kubeflow.Cluster(image, _volumes(volume), _resources(resources), strict)
+    path = kubeflow.compile(pipeline.load(file, **_parameters(set_)), output, cluster)
+    console.print(f"Written: [bold]{path}[/]. Its tasks run in the image {image}.")
+
+
+def _volumes(given: list[str]) -> dict[str, str]:
+    from tfrecs import checks
+
+    pairs = {}
+    for entry in given:
+        claim, colon, folder = entry.partition(":")
+        if not colon or not claim:
+            raise ValueError(checks.expected("--volume", "of the form CLAIM:/FOLDER", entry))
+        pairs[claim] = folder
+    return pairs
+
+
+def _resources(given: list[str]) -> dict[str, Any]:
+    from tfrecs import checks
+    from tfrecs.components import Resources
+
+    kinds: dict[str, Any] = {"cpu": float, "memory": str, "accelerator": str, "accelerators": int}
+    found = {}
+    for entry in given:
+        node, _, asked = entry.partition("=")
+        pairs = [pair.partition(":") for pair in asked.split(",")]
+        for name, _, value in pairs:
+            checks.one_of(f"--resources {node}", name, kinds)
+            if not value:
+                expectation = "of the form NODE=cpu:4,memory:16G"
+                raise ValueError(checks.expected("--resources", expectation, entry))
+        try:
+            read = {name: kinds[name](value) for name, _, value in pairs}
+        except ValueError as error:
+            raise ValueError(
+                checks.expected("--resources", "with numbers for cpu and accelerators", entry)
+            ) from error
+        found[node] = Resources(**read)
+    return found
 
 
 @pipeline_app.command("list")

@@ -35,6 +35,12 @@ class Artifact:
         """The folder as a path."""
         return Path(self.uri)
 
+    @property
+    def identity(self) -> str:
+        """What a component that reads it acts on: its files, whether it is blessed, its span."""
+        decisive = {n: self.properties[n] for n in ("blessed", "span") if n in self.properties}
+        return f"{self.digest} {json.dumps(decisive, sort_keys=True)}" if decisive else self.digest
+
     def seal(self) -> None:
         """Takes the digest of the files and writes properties and digest beside them.
 

@@ -194,7 +194,7 @@ class _Running:
             "component": component.name,
             "code": component.code,
             "parameters": node.parameters,
-            "inputs": {name: made.digest for name, made in inputs.items()},
+            "inputs": {name: made.identity for name, made in inputs.items()},
             "files": files,
         }
         key = hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()

@@ -47,7 +47,7 @@ class Store:
     def __init__(self, root: str | Path) -> None:
         self.path = Path(root).absolute() / FILE
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        lost = not self.path.exists()
+        lost = not self.path.exists() or self.path.stat().st_size == 0
         damage = "" if lost else self._damage()
         if damage:
             aside = self.path.with_name(f"{FILE}.damaged-{time.strftime('%Y%m%d-%H%M%S')}")

@@ -8,6 +8,7 @@ import pytest
 from tfrecs.spec import (
     KINDS,
     ROLES,
+    Attributes,
     Categorical,
     Cross,
     FeatureSpec,
@@ -36,14 +37,18 @@ def everything():
             MultiCategorical("liked_tags", "query", shared_with="tags"),
             Sequence("history", dtype="int64", shared_with="item_id", max_length=20),
             Sequence("older", dtype="int64", shared_with="history", max_length=None),
-            Sequence("dwell", dtype="float32"),
+            Sequence("dwell", dtype="float32", max_length=20, aligned_with="history"),
             Cross("where", features=("country", "device"), hash_bins=9),
             Numeric("age", normalize="standard"),
             Numeric("price", "candidate", normalize="quantile", num_bins=4),
+            Numeric("popularity", "candidate", normalize="cdf", num_bins=4),
             Numeric("rating", "label"),
             Numeric("importance", "weight"),
             Text("title", lowercase=False, max_length=3, vocabulary=("a", "b")),
             Vector("image", dim=8),
+            Vector("images", dim=8, max_count=3),
+            Attributes("facts", max_count=3, max_length=4, keys=("brand",), vocabulary=("a",)),
+            Attributes("more", lowercase=False, min_count=2, max_size=9, size=7, num_keys=5),
             Timestamp("when", unit="ms"),
         )
     )
@@ -64,11 +69,16 @@ def test_spec_finds_features_by_name_and_role(everything):
     assert everything.replace(Numeric("age"))["age"] == Numeric("age")
     assert "age" in everything
     assert "nothing" not in everything
-    assert len(everything) == 19
+    assert len(everything) == 23
     assert everything.owner("older").name == "item_id"
     assert everything.owner("age").name == "age"
     assert batch_keys(everything["title"]) == ("title", "title_mask")
     assert batch_keys(everything["age"]) == ("age",)
+    assert batch_keys(everything["popularity"]) == ("popularity", "popularity_missing")
+    assert batch_keys(everything["image"]) == ("image",)
+    assert batch_keys(everything["images"]) == ("images", "images_mask")
+    assert batch_keys(everything["facts"]) == ("facts", "facts_mask", "facts_keys")
+    assert everything.leader("dwell").name == everything.leader("history").name == "history"
 
 
 def test_unknown_name_and_role_name_the_nearest(everything):
@@ -114,6 +124,12 @@ def test_spec_without_one_id_says_what_to_add(role):
         (Text, {"max_length": None}, "`max_length` of feature `f` must be an integer"),
         (Text, {"vocabulary": ("a", "a")}, "without duplicates"),
         (Vector, {}, "`dim` of feature `f` must be an integer of at least 1"),
+        (Vector, {"dim": 2, "max_count": 0}, "`max_count` of feature `f` must be .* at least 1"),
+        (Attributes, {"max_count": 0}, "`max_count` of feature `f` must be .* at least 1"),
+        (Attributes, {"max_length": None}, "`max_length` of feature `f` must be an integer"),
+        (Attributes, {"keys": ("a", "a")}, "`keys` of feature `f` must be without duplicates"),
+        (Attributes, {"keys": ("",)}, "`keys` of feature `f` must be of str values other than ''"),
+        (Attributes, {"num_keys": 1}, "`num_keys` of feature `f` must be .* at least 2"),
         (Timestamp, {"unit": "m"}, "`unit` of feature `f` must be one of 's', 'ms'"),
         (Cross, {"features": ("a",)}, "two or more different names"),
         (Cross, {"features": ("a", "a")}, "two or more different names"),
@@ -145,6 +161,28 @@ def test_features_refuse_nonsense(kind, fields, message):
             (Cross("c", features=("device", "b")), Categorical("devise"), Categorical("b")),
             "names of Categorical features.*'device'.*Did you mean 'devise'",
         ),
+        (
+            (Numeric("a", normalize="cdf"), Numeric("a_missing")),
+            "Both write the key 'a_missing'",
+        ),
+        ((Attributes("a"), Numeric("a_keys")), "Both write the key 'a_keys'"),
+        (
+            (Sequence("s", aligned_with="h"), Sequence("his")),
+            "`aligned_with` of feature `s` must be a feature of the same spec. Received: 'h'",
+        ),
+        (
+            (Sequence("s", aligned_with="h"), Sequence("h", max_length=9)),
+            "must be a Sequence of max_length=50 that is not aligned_with another",
+        ),
+        (
+            (Sequence("s", aligned_with="h"), MultiCategorical("h", max_length=50)),
+            "must be a Sequence of max_length=50",
+        ),
+        (
+            (Sequence("s", aligned_with="h"), Sequence("h", aligned_with="i"), Sequence("i")),
+            "not aligned_with another itself",
+        ),
+        ((Sequence("s", aligned_with="s"),), "not aligned_with another itself"),
         ((Cross("c", features=("a", "n")), Categorical("a"), Numeric("n")), "'n' is Numeric"),
     ],
 )

@@ -18,6 +18,7 @@ from tfrecs import retrieval as retrieval
 from tfrecs import scoring as scoring
 from tfrecs.datasets import Tables as Tables
 from tfrecs.features import FeatureTransform as FeatureTransform
+from tfrecs.spec import Attributes as Attributes
 from tfrecs.spec import Categorical as Categorical
 from tfrecs.spec import Cross as Cross
 from tfrecs.spec import FeatureSpec as FeatureSpec

@@ -1,18 +1,16 @@
 """The kinds of feature: frozen dataclasses that say what a column holds and refuse nonsense."""
 
-from collections import Counter
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, get_args
 
-from tfrecs import checks
-
-Role = Literal["query", "candidate", "context", "label", "weight", "time", "group"]
-ROLES: tuple[Role, ...] = ("query", "candidate", "context", "label", "weight", "time", "group")
+from tfrecs import kind_checks as check
+from tfrecs.kind_checks import NUM_RESERVED_IDS as NUM_RESERVED_IDS
+from tfrecs.kind_checks import ROLES as ROLES
+from tfrecs.kind_checks import Role as Role
 
 PADDING_ID = 0  # also what a missing value becomes
 UNKNOWN_ID = 1
 BINNED = ("quantile", "log_squared")  # how a Numeric becomes the id of a bin
-NUM_RESERVED_IDS = 2  # the first known value has id 2
 
 
 @dataclass(frozen=True)
@@ -48,10 +46,11 @@ class Categorical:
     size: int | None = None
 
     def __post_init__(self) -> None:
-        _check_feature(self)
-        _check_vocabulary(self, ("string", "int64"))
+        check.feature(self)
+        check.vocabulary(self, ("string", "int64"))
         if self.is_id and self.role not in ("query", "candidate"):
-            raise ValueError(_of(self, "role", "'query' or 'candidate' with is_id=True", self.role))
+            wanted = "'query' or 'candidate' with is_id=True"
+            raise ValueError(check.of(self, "role", wanted, self.role))
 
 
 @dataclass(frozen=True)
@@ -60,7 +59,7 @@ class MultiCategorical:
 
     After the feature layer: int32 ids `(B, L)` padded with 0, and `<name>_mask` bool `(B, L)`.
     Missing values inside a row are left out. Arguments as `Categorical`, and `max_length`: most
-    values kept of a row, the first ones.
+    values kept of a row, the first ones; `aligned_with`: as in `Sequence`.
     """
 
     kind: ClassVar[str] = "multi_categorical"
@@ -73,11 +72,12 @@ class MultiCategorical:
     hash_bins: int | None = None
     vocabulary: tuple[str | int, ...] | None = None
     shared_with: str | None = None
+    aligned_with: str | None = None
     size: int | None = None
 
     def __post_init__(self) -> None:
-        _check_feature(self)
-        _check_vocabulary(self, ("string", "int64"))
+        check.feature(self)
+        check.vocabulary(self, ("string", "int64"))
 
 
 @dataclass(frozen=True)
@@ -89,6 +89,10 @@ class Sequence:
     a missing value before it keeps its place, as 0 with a `False` mask, so that sequences of the
     same events stay aligned. Arguments as `Categorical`, and `max_length`: most values kept of a
     row, the LAST ones.
+
+    `aligned_with` names the Sequence whose values this one's belong to, one by one: items with
+    their prices. Both have as many values in each row (or this one none: all missing) and the same
+    `max_length`; they are cut together, where the other one is, and keep their own masks.
     """
 
     kind: ClassVar[str] = "sequence"
@@ -101,11 +105,12 @@ class Sequence:
     hash_bins: int | None = None
     vocabulary: tuple[str | int, ...] | None = None
     shared_with: str | None = None
+    aligned_with: str | None = None
     size: int | None = None
 
     def __post_init__(self) -> None:
-        _check_feature(self)
-        _check_vocabulary(self, ("string", "int64", "float32"))
+        check.feature(self)
+        check.vocabulary(self, ("string", "int64", "float32"))
 
 
 @dataclass(frozen=True)
@@ -115,26 +120,30 @@ class Numeric:
     After the feature layer: float32 `(B,)`, or int32 bin ids `(B,)` where it is binned (0 missing,
     1 unused, bins from 2). A missing or NaN value becomes the mean (0.0 with "none").
 
+    "cdf" gives F(x), the share of values below x: linear between `num_bins + 1` edges (the least
+    value, the quantiles, the greatest), 0 below and 1 above them, and the middle of its jump at a
+    value that several edges share. A missing value is 0.5, told by `<name>_missing` bool `(B,)`.
+
     Args:
         name: Column name.
         role: What the value describes. Defaults to "query".
-        normalize: "none", "standard" (minus mean, over standard deviation), "quantile", or
+        normalize: "none", "standard" (minus mean, over standard deviation), "cdf", "quantile", or
             "log_squared": bins `floor(ln(x)^2)` above 2, of width 1 below, as usual for Criteo.
-        num_bins: Number of bins. Defaults to 10.
+        num_bins: Number of bins, of "cdf" between its edges. Defaults to 10.
         size: Number of ids of a binned feature; filled in by the feature layer.
     """
 
     kind: ClassVar[str] = "numeric"
     name: str
     role: Role = "query"
-    normalize: Literal["none", "standard", "quantile", "log_squared"] = "none"
+    normalize: Literal["none", "standard", "cdf", "quantile", "log_squared"] = "none"
     num_bins: int = 10
     size: int | None = None
 
     def __post_init__(self) -> None:
-        _check_feature(self)
-        _check_choice(self, "normalize", ("none", "standard", *BINNED))
-        _check_counts(self, 2, "num_bins")
+        check.feature(self)
+        check.choice(self, "normalize", ("none", "standard", "cdf", *BINNED))
+        check.counts(self, 2, "num_bins")
 
 
 @dataclass(frozen=True)
@@ -165,26 +174,91 @@ class Text:
     size: int | None = None
 
     def __post_init__(self) -> None:
-        _check_feature(self)
-        _check_counts(self, 1, "max_length", "min_count", "max_size")
-        _check_values(self, str)
+        check.feature(self)
+        check.counts(self, 1, "max_length", "min_count", "max_size")
+        check.values(self, str)
 
 
 @dataclass(frozen=True)
 class Vector:
-    """A vector of fixed length: an image embedding.
+    """A vector of fixed length, an image embedding, or several: those of an item's images.
 
-    After the feature layer: float32 `(B, dim)`. A missing vector or component becomes 0.
+    After the feature layer: float32 `(B, dim)`. A missing vector or component becomes 0. With
+    `max_count` a row holds any number: float32 `(B, I, dim)` padded with 0, and `<name>_mask` bool
+    `(B, I)`. A missing vector keeps its place, masked, but not at the end of a row.
+
+    Args:
+        name: Column name.
+        role: What the value describes. Defaults to "candidate".
+        dim: Length of a vector.
+        max_count: Most vectors of a row kept, the first ones; `None` for one vector a row.
     """
 
     kind: ClassVar[str] = "vector"
     name: str
     role: Role = "candidate"
     dim: int = 0
+    max_count: int | None = None
 
     def __post_init__(self) -> None:
-        _check_feature(self)
-        _check_counts(self, 1, "dim")
+        check.feature(self)
+        check.counts(self, 1, "dim", "max_count")
+
+
+@dataclass(frozen=True)
+class Attributes:
+    """Pairs of a key and a value, in their order: title, brand and colour of an item.
+
+    The column is a map, a list of structs `{key, value}` or of pairs, or a struct whose fields are
+    the keys; numbers and booleans count as their text. A pair without a key or a value is left out.
+
+    After the feature layer: int32 token ids `(B, A, T)`, `<name>_mask` bool `(B, A, T)`, and int32
+    key ids `<name>_keys` `(B, A)`, all padded with 0; values are split as Text is.
+
+    Args:
+        name: Column name.
+        role: What the value describes. Defaults to "candidate".
+        max_count: Most pairs kept of a row, the first ones; `None` keeps all.
+        max_length: Most tokens kept of a value, the first ones. Defaults to 32.
+        lowercase: Whether to lower the case of values, by Unicode's rules. Defaults to `True`.
+        min_count: Tokens seen fewer times become unknown. Defaults to 1.
+        max_size: Most tokens kept in the vocabulary; `None` keeps all. Defaults to 50,000.
+        vocabulary: The tokens, when they are known beforehand; `None` to adapt them.
+        keys: The keys, when they are known beforehand; `None` to adapt them.
+        size: Number of token ids; filled in by the feature layer.
+        num_keys: Number of key ids; filled in by the feature layer.
+    """
+
+    kind: ClassVar[str] = "attributes"
+    name: str
+    role: Role = "candidate"
+    max_count: int | None = None
+    max_length: int = 32
+    lowercase: bool = True
+    min_count: int = 1
+    max_size: int | None = 50_000
+    vocabulary: tuple[str, ...] | None = None
+    keys: tuple[str, ...] | None = None
+    size: int | None = None
+    num_keys: int | None = None
+
+    def __post_init__(self) -> None:
+        check.feature(self)
+        check.counts(self, 1, "max_count", "max_length", "min_count", "max_size")
+        check.counts(self, NUM_RESERVED_IDS, "num_keys")
+        check.values(self, str)
+        check.values(self, str, "keys")
+
+    @property
+    def key_feature(self) -> Categorical:
+        """The keys as a feature of their own, `<name>_keys`: what their vocabulary belongs to."""
+        return Categorical(f"{self.name}_keys", self.role, vocabulary=self.keys, size=self.num_keys)
+
+    @property
+    def value_feature(self) -> Text:
+        """The values as a feature of their own: a Text of the same name."""
+        limits = (self.max_length, self.lowercase, self.min_count, self.max_size)
+        return Text(self.name, self.role, *limits, self.vocabulary, self.size)
 
 
 @dataclass(frozen=True)
@@ -200,8 +274,8 @@ class Timestamp:
     unit: Literal["s", "ms", "us", "ns"] = "s"
 
     def __post_init__(self) -> None:
-        _check_feature(self)
-        _check_choice(self, "unit", ("s", "ms", "us", "ns"))
+        check.feature(self)
+        check.choice(self, "unit", ("s", "ms", "us", "ns"))
 
 
 @dataclass(frozen=True)
@@ -219,82 +293,14 @@ class Cross:
     size: int | None = None
 
     def __post_init__(self) -> None:
-        _check_feature(self)
+        check.feature(self)
         object.__setattr__(self, "features", tuple(self.features))
         if len(self.features) < 2 or len(set(self.features)) < len(self.features):
-            raise ValueError(_of(self, "features", "two or more different names", self.features))
-        _check_counts(self, 1, "hash_bins")
+            wanted = "two or more different names"
+            raise ValueError(check.of(self, "features", wanted, self.features))
+        check.counts(self, 1, "hash_bins")
 
 
-Feature = Categorical | MultiCategorical | Sequence | Numeric | Text | Vector | Timestamp | Cross
-KINDS: dict[str, type[Any]] = {
-    kind.kind: kind
-    for kind in (Categorical, MultiCategorical, Sequence, Numeric, Text, Vector, Timestamp, Cross)
-}
-
-
-def _of(feature: Any, field: str, expectation: str, value: Any, remedy: str = "") -> str:
-    """Builds the message about one field of one feature."""
-    return checks.expected(f"{field}` of feature `{feature.name}", expectation, value, remedy)
-
-
-def _check_feature(feature: Any) -> None:
-    if not isinstance(feature.name, str) or not feature.name:
-        raise ValueError(checks.expected("name", "a text of at least one letter", feature.name))
-    _check_choice(feature, "role", ROLES)
-    _check_counts(feature, NUM_RESERVED_IDS, *{"size"} & set(type(feature).__annotations__))
-
-
-def _check_choice(feature: Any, field: str, choices: tuple[str, ...]) -> None:
-    value = getattr(feature, field)
-    if value not in choices:
-        near = checks.did_you_mean(value, choices)
-        expectation = f"one of {', '.join(map(repr, choices))}"
-        raise ValueError(_of(feature, field, expectation, value, near))
-
-
-def _check_counts(feature: Any, least: int, *fields: str) -> None:
-    """Checks integers of at least `least`; `None` passes where the field's type allows it."""
-    for field in fields:
-        value = getattr(feature, field)
-        optional = type(None) in get_args(type(feature).__annotations__[field])
-        count = isinstance(value, int) and not isinstance(value, bool) and value >= least
-        if not count and not (optional and value is None):
-            raise ValueError(_of(feature, field, f"an integer of at least {least}", value))
-
-
-def _check_vocabulary(feature: Any, dtypes: tuple[str, ...]) -> None:
-    """Checks the fields that say where the ids of a feature come from."""
-    _check_choice(feature, "dtype", dtypes)
-    lengths = ("max_length",) if hasattr(feature, "max_length") else ()
-    _check_counts(feature, 1, "min_count", "max_size", "hash_bins", *lengths)
-    _check_values(feature, str if feature.dtype == "string" else int)
-    sources = ("hash_bins", "vocabulary", "shared_with")
-    given = [field for field in sources if getattr(feature, field) is not None]
-    if not given:
-        return
-    expectation = f"left out together with {given[0]}"
-    if feature.dtype == "float32":
-        given, expectation = ["", given[0]], "None with dtype='float32'"
-    elif feature.min_count != 1 or feature.max_size is not None:
-        given.append("min_count" if feature.min_count != 1 else "max_size")
-    for field in given[1:]:
-        raise ValueError(_of(feature, field, expectation, getattr(feature, field)))
-
-
-def _check_values(feature: Any, kind: type) -> None:
-    """Checks a vocabulary given beforehand: of one type, none missing, none twice."""
-    if feature.vocabulary is None:
-        return
-    values = tuple(feature.vocabulary)
-    object.__setattr__(feature, "vocabulary", values)
-    if not values:
-        raise ValueError(_of(feature, "vocabulary", "one value or more, or None", values))
-    missing = "" if kind is str else -1
-    wrong = [v for v in values if not isinstance(v, kind) or isinstance(v, bool) or v == missing]
-    if wrong:
-        expectation = f"of {kind.__name__} values other than {missing!r}, which means missing"
-        raise ValueError(_of(feature, "vocabulary", expectation, wrong[0]))
-    if len(set(values)) < len(values):
-        twice = Counter(values).most_common(1)[0][0]
-        raise ValueError(_of(feature, "vocabulary", "without duplicates", twice))
+_Ids = Categorical | MultiCategorical | Sequence
+Feature = _Ids | Numeric | Text | Vector | Attributes | Timestamp | Cross
+KINDS: dict[str, type[Any]] = {kind.kind: kind for kind in get_args(Feature)}

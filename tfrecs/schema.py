@@ -16,6 +16,7 @@ from tensorflow_metadata.proto.v0 import schema_pb2
 
 from tfrecs import checks
 from tfrecs.spec import (
+    Attributes,
     Categorical,
     Cross,
     Feature,
@@ -29,6 +30,7 @@ from tfrecs.spec import (
 )
 
 _PREFIX = "tfrecs."
+_PAIR = 2  # texts: the key and the value of an attribute
 _SERVING = "SERVING"
 _TYPES = {"string": "BYTES", "int64": "INT", "float32": "FLOAT"}
 _UNITS = {
@@ -108,7 +110,7 @@ def to_schema(spec: FeatureSpec) -> Any:
             said |= {"shared_with"} if getattr(feature, "shared_with", "") == owner.name else set()
         else:
             said |= _domain(feature, message, shared=False)
-        if hasattr(feature, "shared_with") or isinstance(feature, Text):
+        if hasattr(feature, "shared_with") or isinstance(feature, Text | Attributes):
             message.distribution_constraints.min_domain_mass = 0.0  # unknown values are welcome
         message.annotation.tag.extend(_tags(feature, said))
     return schema
@@ -125,6 +127,10 @@ def _type_name(feature: Feature) -> str:
 
 def _shape(feature: Feature, message: Any) -> set[str]:
     """Says how many values a row has, and returns the fields of the feature said by it."""
+    if isinstance(feature, Attributes):
+        return _nested(message, feature.max_count, _PAIR)
+    if isinstance(feature, Vector) and feature.max_count is not None:
+        return _nested(message, feature.max_count, feature.dim) | {"dim"}
     if isinstance(feature, Vector):
         message.shape.dim.add(size=feature.dim)
         return {"dim"}
@@ -142,10 +148,18 @@ def _shape(feature: Feature, message: Any) -> set[str]:
     return {"dtype"}
 
 
+def _nested(message: Any, most: int | None, width: int) -> set[str]:
+    """Says that a row is a list of lists of `width` values."""
+    counts = message.value_counts.value_count
+    counts.add(min=0, **({} if most is None else {"max": most}))
+    counts.add(min=width, max=width)
+    return {"max_count"}
+
+
 def _domain(feature: Feature, where: Any, *, shared: bool) -> set[str]:
     """Says which values there are, in the feature or for the whole schema."""
     kind = _type_name(feature)
-    if isinstance(feature, Text):
+    if isinstance(feature, Text | Attributes):
         where.natural_language_domain.SetInParent()
     elif isinstance(feature, Timestamp):
         formats = schema_pb2.TimeDomain.IntegerTimeFormat
@@ -225,6 +239,8 @@ def _kind(message: Any, domains: dict[str, Any]) -> tuple[type[Any], dict[str, A
     if kind not in _TYPES.values():
         expectation = "of type BYTES, INT or FLOAT"
         raise ValueError(checks.expected(f"feature {message.name}", expectation, kind))
+    if message.HasField("value_counts"):
+        return _nested_kind(message, kind)
     sizes = [dim.size for dim in message.shape.dim]
     if kind == "FLOAT" and len(sizes) == 1 and sizes[0] > 0:
         return Vector, {"dim": sizes[0]}
@@ -242,6 +258,18 @@ def _kind(message: Any, domains: dict[str, Any]) -> tuple[type[Any], dict[str, A
     if kind == "BYTES" or (kind == "INT" and domain.is_categorical):
         return Categorical, {}
     return Numeric, {}
+
+
+def _nested_kind(message: Any, kind: str) -> tuple[type[Any], dict[str, Any]]:
+    """Returns the kind of a feature whose rows are lists of lists."""
+    counts = message.value_counts.value_count
+    most, widths = counts[0].max, {counts[-1].min, counts[-1].max}
+    if len(counts) == 2 and kind == "BYTES" and widths == {_PAIR}:
+        return Attributes, {"max_count": most or None}
+    if len(counts) == 2 and kind == "FLOAT" and len(widths) == 1 and most and min(widths) > 0:
+        return Vector, {"dim": counts[1].max, "max_count": most}
+    expectation = "lists of pairs of texts, or of vectors of one length, so many at most"
+    raise ValueError(checks.expected(f"feature {message.name}", expectation, str(message)))
 
 
 def _ids(message: Any, domains: dict[str, Any], names: set[str]) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from tfrecs.kinds import NUM_RESERVED_IDS as NUM_RESERVED_IDS
 from tfrecs.kinds import PADDING_ID as PADDING_ID
 from tfrecs.kinds import ROLES as ROLES
 from tfrecs.kinds import UNKNOWN_ID as UNKNOWN_ID
+from tfrecs.kinds import Attributes as Attributes
 from tfrecs.kinds import Categorical as Categorical
 from tfrecs.kinds import Cross as Cross
 from tfrecs.kinds import Feature as Feature
@@ -58,6 +59,7 @@ class FeatureSpec:
                 self._check_parts(feature)
             else:
                 self.owner(feature.name)
+                self.leader(feature.name)
 
     def _check_names(self) -> None:
         """Checks that no two features write the same key of a batch."""
@@ -112,6 +114,29 @@ class FeatureSpec:
             seen.append(shared)
             feature = other
         return feature
+
+    def leader(self, name: str) -> Feature:
+        """Returns the feature that decides which places of the lists of feature `name` are kept.
+
+        Raises:
+            ValueError: If `aligned_with` names a missing feature, one of another kind or
+                `max_length`, or one that is aligned with another itself.
+        """
+        feature = self[name]
+        aligned = getattr(feature, "aligned_with", None)
+        if not isinstance(feature, MultiCategorical | Sequence) or aligned is None:
+            return feature
+        field = f"aligned_with` of feature `{name}"
+        if aligned not in self:
+            remedy = f"Add it, or select {aligned!r} too. Features: {', '.join(self.names)}."
+            raise ValueError(checks.expected(field, "a feature of the same spec", aligned, remedy))
+        other = self[aligned]
+        alike = isinstance(other, type(feature)) and other.max_length == feature.max_length
+        if alike and getattr(other, "aligned_with", None) is None:
+            return other
+        kind = f"{type(feature).__name__} of max_length={feature.max_length}"
+        expectation = f"a {kind} that is not aligned_with another itself"
+        raise ValueError(checks.expected(field, expectation, other))
 
     def __iter__(self) -> Iterator[Feature]:
         return iter(self.features)
@@ -228,12 +253,20 @@ class FeatureSpec:
 
 
 def batch_keys(feature: Feature) -> tuple[str, ...]:
-    """Returns the keys of a batch that a feature writes: its name, and its mask if it has one.
+    """Returns the keys of a batch that a feature writes: its name, and what goes with it.
 
     Example:
 
     >>> batch_keys(Sequence("history"))
     ('history', 'history_mask')
+    >>> batch_keys(Numeric("age", normalize="cdf"))
+    ('age', 'age_missing')
     """
-    masked = isinstance(feature, MultiCategorical | Sequence | Text)
-    return (feature.name, f"{feature.name}_mask") if masked else (feature.name,)
+    several = isinstance(feature, Vector) and feature.max_count is not None
+    if isinstance(feature, MultiCategorical | Sequence | Text) or several:
+        return (feature.name, f"{feature.name}_mask")
+    if isinstance(feature, Attributes):
+        return (feature.name, f"{feature.name}_mask", feature.key_feature.name)
+    if isinstance(feature, Numeric) and feature.normalize == "cdf":
+        return (feature.name, f"{feature.name}_missing")
+    return (feature.name,)

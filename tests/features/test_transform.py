@@ -28,6 +28,31 @@ EXPECTED = {
     # bins [1], [2], [3, 4]
     "price": [2, 3, 4, 4, 0],
     "label": [1, 0, 1, 0, 1],
+    # at the places of the history kept: of [2, 3, 9], [None, 3] and [3]
+    "prices": [[0.2, 0.3, 0.9], [0.5, 0, 0], [0, 0, 0], [0, 0, 0], [0, 0, 0]],
+    "prices_mask": [[1, 1, 1], [1, 0, 0], [0, 0, 0], [0, 0, 0], [0, 0, 0]],
+    # v three times, then b, c
+    "actions": [[4, 2, 3], [2, 0, 0], [4, 0, 0], [0, 0, 0], [0, 0, 0]],
+    "actions_mask": [[1, 1, 1], [1, 0, 0], [1, 0, 0], [0, 0, 0], [0, 0, 0]],
+    # of the tags kept: p, q of x, y; r, t of z, x
+    "sources": [[2, 3], [0, 0], [0, 0], [4, 6], [0, 0]],
+    "sources_mask": [[1, 1], [0, 0], [0, 0], [1, 1], [0, 0]],
+    # edges 0, 4, 8
+    "rank": [0, 0.25, 0.5, 0.5, 1],
+    "rank_missing": [0, 0, 1, 0, 0],
+    "photos": [[[1, 2], [3, 4]], [[0, 0]] * 2, [[0, 0], [1, 0]], [[7, 8], [0, 0]], [[0, 0]] * 2],
+    "photos_mask": [[1, 1], [0, 0], [0, 1], [1, 0], [0, 0]],
+    # red three times, then acme, inc; the first two tokens of the first two pairs
+    "facts": [[[3, 4], [2, 2]], [[0, 0]] * 2, [[2, 0], [0, 0]], [[0, 0]] * 2, [[3, 0], [0, 0]]],
+    "facts_mask": [
+        [[1, 1], [1, 1]],
+        [[0, 0]] * 2,
+        [[1, 0], [0, 0]],
+        [[0, 0]] * 2,
+        [[1, 0], [0, 0]],
+    ],
+    # brand twice, then colour, title
+    "facts_keys": [[2, 4], [0, 0], [3, 0], [0, 0], [2, 0]],
     "title_mask": [[1, 1, 0], [1, 1, 0], [0, 0, 0], [0, 0, 0], [1, 1, 1]],
     "image": [[1, 2], [0, 0], [3, 4], [5, 0], [0, 1]],
     # floor(-1.5) = -2
@@ -72,10 +97,18 @@ def test_sizes_vocabularies_and_counts(spec, adapted):
         "device": 4,
         "tags": 5,
         "history": 5,
+        "actions": 5,
+        "sources": 8,
+        "facts": 5,
         "price": 5,
         "title": 9,
         "where": 52,
     }
+    assert transform.spec["facts"].num_keys == 5
+    assert transform.vocabulary("facts").tolist() == ["red", "acme", "inc"]
+    assert transform.vocabulary("facts_keys").tolist() == ["brand", "colour", "title"]
+    assert transform.counts("facts").tolist() == [0, 0, 3, 2, 1]
+    assert transform.counts("facts_keys").tolist() == [0, 0, 2, 1, 1]
     assert transform.vocabulary("user").tolist() == ["b", "a", "é\n"]
     assert transform.vocabulary("history").tolist() == [3, 1, 2]
     assert transform.counts("user").tolist() == [1, 0, 2, 1, 1]  # missing, unknown, b, a, é\n
@@ -121,7 +154,7 @@ def test_any_source_in_any_cut_teaches_the_same(spec, table, to_raw, assert_same
         other = FeatureTransform(spec).adapt(source)
         assert other.spec == whole.spec, name
         assert_same(other.encode(table), whole.encode(table))
-        for feature in ("user", "item", "city", "tags", "title"):
+        for feature in ("user", "item", "city", "tags", "title", "facts", "facts_keys"):
             np.testing.assert_array_equal(other.counts(feature), whole.counts(feature))
 
 
@@ -254,6 +287,8 @@ def test_examples_parse_into_raw_tensors_and_lack_what_is_missing(adapted):
         "tags": ["x"],
         "age": 20.0,
         "image": [1.0, 2.0],
+        "photos": [1.0, 2.0, 3.0, 4.0],
+        "facts": ["brand", "Acme", "title", "unheard of"],
         "when": 1500,
     }
     example = tf.train.Example(
@@ -265,17 +300,25 @@ def test_examples_parse_into_raw_tensors_and_lack_what_is_missing(adapted):
         assert batch["history"].numpy().tolist() == [[3, 4]]
         assert batch["tags"].numpy().tolist() == [[2]]
         assert batch["image"].numpy().tolist() == [[1.0, 2.0]]
+        assert batch["photos"].numpy().tolist() == [[[1.0, 2.0], [3.0, 4.0]]]
+        assert batch["facts_keys"].numpy().tolist() == [[2, 4]]
+        assert batch["facts"].numpy().tolist() == [[[3, 0], [1, 1]]]
+        assert batch["prices"].shape == batch["history"].shape
+        assert not batch["prices_mask"].numpy().any()
         assert batch["when"].numpy().tolist() == [1]
         assert batch["title_mask"].numpy().tolist() == [[False]]
         assert batch["item"].numpy().tolist() == batch["price"].numpy().tolist() == [0]
 
 
 def test_signature_names_dtypes_and_shapes(adapted):
-    signature = adapted.raw_signature(["user", "history", "image"])
+    signature = adapted.raw_signature(["user", "prices", "image", "photos", "facts"])
     assert signature == {
         "user": tf.TensorSpec((None,), tf.string, "user"),
         "history": tf.TensorSpec((None, None), tf.int64, "history"),
+        "prices": tf.TensorSpec((None, None), tf.float32, "prices"),
         "image": tf.TensorSpec((None, 2), tf.float32, "image"),
+        "photos": tf.TensorSpec((None, None, 2), tf.float32, "photos"),
+        "facts": tf.TensorSpec((None, None, 2), tf.string, "facts"),
     }
 
 

@@ -9,6 +9,7 @@ import tensorflow as tf
 
 from tfrecs.features import FeatureTransform
 from tfrecs.features.layout import dense
+from tfrecs.features.raw import inner_width
 from tfrecs.spec import Categorical, FeatureSpec, Sequence, Text
 
 ALPHABET = [*"abcXYZ 019.,;'\"-_+$#\t\n\r\\/", "É", "ß", "İ", "Σ", "漢", "🙂", "\u200d", "\x00"]
@@ -28,6 +29,7 @@ def _random_table(spec, rows, seed):
         "float32": lambda: rng.choice([None, float("nan"), rng.gauss(0, 1e3), rng.randint(-3, 3)]),
     }
     dtypes = {"numeric": "float32", "text": "text", "vector": "float32", "timestamp": "int64"}
+    dtypes["attributes"] = "text"
     draw["text"] = lambda: rng.choice([None, _text(rng, 40)])
     arrow = {"string": pa.string(), "int64": pa.int64(), "float32": pa.float32()}
     columns = {}
@@ -36,10 +38,16 @@ def _random_table(spec, rows, seed):
             continue
         dtype = dtypes.get(feature.kind) or feature.dtype
         kind = arrow.get(dtype, pa.string())
+        if inner_width(feature) is not None:
+            columns[feature.name] = _random_lists(rng, feature, rows, draw)
+            continue
         if feature.kind == "vector":
             values = [
                 rng.choice([None, [draw[dtype]() for _ in range(feature.dim)]]) for _ in range(rows)
             ]
+        elif getattr(feature, "aligned_with", None) is not None:
+            others = columns[feature.aligned_with].to_pylist()
+            values = [rng.choice([None, [draw[dtype]() for _ in r or []]]) for r in others]
         elif feature.kind in ("sequence", "multi_categorical"):
             values = [
                 rng.choice([None, [draw[dtype]() for _ in range(rng.randint(0, 6))]])
@@ -52,6 +60,18 @@ def _random_table(spec, rows, seed):
     return pa.table(columns)
 
 
+def _random_lists(rng, feature, rows, draw):
+    """Lists of vectors or of pairs of texts, some of them missing."""
+    if feature.kind == "vector":
+        kind = pa.list_(pa.float32())
+        one = lambda: rng.choice([None, [draw["float32"]() for _ in range(feature.dim)]])  # noqa: E731
+    else:
+        kind = pa.struct([("key", pa.string()), ("value", pa.string())])
+        one = lambda: {"key": draw["string"](), "value": draw["text"]()}  # noqa: E731
+    values = [rng.choice([None, [one() for _ in range(rng.randint(0, 4))]]) for _ in range(rows)]
+    return pa.array(values, pa.list_(kind))
+
+
 @pytest.mark.parametrize("seed", range(4))
 def test_encode_equals_the_graph_on_random_tables(spec, to_raw, assert_same, seed):
     transform = FeatureTransform(spec).adapt(_random_table(spec, 60, seed))
@@ -60,7 +80,7 @@ def test_encode_equals_the_graph_on_random_tables(spec, to_raw, assert_same, see
     graph = tf.function(lambda raw: transform(raw))
     assert_same(graph(to_raw(table, spec)), encoded)
     assert_same(graph(to_raw(table, spec, ragged=False)), encoded)
-    for name in ("user", "tags", "history", "title"):
+    for name in ("user", "tags", "history", "title", "facts"):
         assert encoded[name].max() < transform.spec[name].size
 
 

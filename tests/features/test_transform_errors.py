@@ -46,11 +46,13 @@ def test_a_source_of_another_kind_is_refused(source):
         _adapt(Categorical("item"), source)
 
 
-def test_arrays_of_three_axes_are_refused():
-    with pytest.raises(ValueError, match="`raw\\['item'\\]` must be of one or two axes"):
+def test_arrays_of_too_many_axes_are_refused():
+    with pytest.raises(ValueError, match="`raw\\['item'\\]` must be of 1 to 3 axes"):
+        _adapt(Categorical("item"), {"item": np.zeros((2, 2, 2, 2))})
+    with pytest.raises(TypeError, match=r"strings for Categorical feature `item`.*fixed_size_list"):
         _adapt(Categorical("item"), {"item": np.zeros((2, 2, 2))})
     rows = tf.data.Dataset.from_tensor_slices({"item": ["a", "b"]})
-    with pytest.raises(ValueError, match=r"must be of one or two axes.*Batch the rows first"):
+    with pytest.raises(ValueError, match=r"must be of 1 to 3 axes.*Batch the rows first"):
         _adapt(Categorical("item"), rows)
 
 

@@ -38,7 +38,7 @@ def test_saved_and_loaded_answers_are_equal(spec, table, tmp_path, to_raw, asser
     assert loaded.spec == transform.spec
     assert_same(loaded.encode(table), transform.encode(table))
     assert_same(loaded(to_raw(table, spec)), transform(to_raw(table, spec)))
-    for name in ("user", "title", "device", "history"):
+    for name in ("user", "title", "device", "history", "facts", "facts_keys"):
         assert loaded.vocabulary(name).tolist() == transform.vocabulary(name).tolist()
         np.testing.assert_array_equal(loaded.counts(name), transform.counts(name))
     np.testing.assert_array_equal(loaded.counts("city"), transform.counts("city"))
@@ -50,7 +50,8 @@ def test_saved_and_loaded_answers_are_equal(spec, table, tmp_path, to_raw, asser
 def test_a_saved_vocabulary_is_a_text_file_of_its_values(spec, tmp_path, adapted):
     adapted.save(tmp_path / "features")
     folder = {path.name for path in (tmp_path / "features").iterdir()}
-    texts = {"user.txt", "item.txt", "device.txt", "tags.txt", "title.txt"}
+    texts = {"user.txt", "item.txt", "device.txt", "tags.txt", "title.txt", "actions.txt"}
+    texts |= {"sources.txt", "facts.txt", "facts_keys.txt"}
     assert folder == {"spec.json", "numbers.npz", *texts}
     assert (tmp_path / "features" / "item.txt").read_text() == "3\n1\n2\n"
     assert (tmp_path / "features" / "user.txt").read_text() == "b\na\né\\n\n"  # escaped
@@ -150,6 +151,7 @@ def test_saved_model_answers_raw_rows_without_tensorflow_python(
 ):
     """Asked through TensorFlow's C API, from a copy whose vocabulary files are its own assets."""
     names = ["user", "item", "city", "tags", "history", "age", "price", "title", "where"]
+    names += ["prices", "actions", "rank", "photos", "facts"]
     adapted.save(tmp_path / "features")
     transform = FeatureTransform.load(tmp_path / "features")
     expected = transform(to_raw(table, spec), features=names)
@@ -157,7 +159,8 @@ def test_saved_model_answers_raw_rows_without_tensorflow_python(
     (tmp_path / "model").rename(tmp_path / "moved")
     del transform  # and with it the files that the tables were read from
     assert {path.name for path in (tmp_path / "moved" / "assets").iterdir()} == {
-        *("user.txt", "item.txt", "device.txt", "tags.txt", "title.txt")
+        *("user.txt", "item.txt", "device.txt", "tags.txt", "title.txt"),
+        *("actions.txt", "sources.txt", "facts.txt", "facts_keys.txt"),
     }
     inputs = {
         feature: value.numpy().tolist()

@@ -21,7 +21,15 @@ from tfrecs.features.statistics import (
     ValueCounter,
     log_squared_boundaries,
 )
-from tfrecs.spec import BINNED, NUM_RESERVED_IDS, Cross, Feature, FeatureSpec, Numeric
+from tfrecs.spec import (
+    BINNED,
+    NUM_RESERVED_IDS,
+    Attributes,
+    Cross,
+    Feature,
+    FeatureSpec,
+    Numeric,
+)
 
 logger = logging.getLogger("tfrecs")
 
@@ -36,14 +44,14 @@ def learn(spec: FeatureSpec, rows: Iterable[Any]) -> Learned:
     """
     learned = Learned(spec)
     learned.add_hashing()
-    learners = [_Learner(feature, learned) for feature in spec if not isinstance(feature, Cross)]
+    learners = [one for feature in spec for one in _learners(feature, learned)]
     seen: set[str] = set()
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         for source in rows:
             first_row = 0
             for table in sources.tables(source):
                 seen.update(table.column_names)
-                present = [one for one in learners if one.feature.name in table.column_names]
+                present = [one for one in learners if one.column in table.column_names]
                 update = partial(_Learner.update, table=table, first_row=first_row)
                 list(pool.map(update, present))
                 first_row += len(table)
@@ -54,8 +62,15 @@ def learn(spec: FeatureSpec, rows: Iterable[Any]) -> Learned:
     return learned
 
 
+def _learners(feature: Feature, learned: Learned) -> list["_Learner"]:
+    """Returns what learns a feature: of attributes the keys and the values."""
+    if isinstance(feature, Attributes):
+        return [_PairLearner(feature, place, learned) for place in (0, 1)]
+    return [] if isinstance(feature, Cross) else [_Learner(feature, learned)]
+
+
 def _check_seen(learner: "_Learner", seen: set[str]) -> None:
-    name = learner.feature.name
+    name = learner.column
     if name not in seen:
         columns_seen = sorted(seen)
         message = checks.expected("sources", f"tables, one with column {name!r}", columns_seen)
@@ -73,6 +88,9 @@ def _sized(feature: Feature, learned: Learned) -> Feature:
         return dataclasses.replace(feature, size=size)
     if feature.kind in ("vector", "timestamp") or getattr(feature, "dtype", "") == "float32":
         return feature
+    if isinstance(feature, Attributes):
+        keys, words = learned.pair_lookups(feature)
+        return dataclasses.replace(feature, size=words.size, num_keys=keys.size)
     sized: Any = feature
     return cast(Feature, dataclasses.replace(sized, size=learned.lookup(feature).size))
 
@@ -82,6 +100,7 @@ class _Learner:
 
     def __init__(self, feature: Feature, learned: Learned) -> None:
         self.feature = feature
+        self.column = feature.name
         self.learned = learned
         self.rows = 0
         vocabulary = getattr(feature, "vocabulary", None)
@@ -95,7 +114,7 @@ class _Learner:
         if isinstance(feature, Numeric):
             if feature.normalize == "standard":
                 return Moments()
-            return QuantileSketch() if feature.normalize == "quantile" else None
+            return QuantileSketch() if feature.normalize in ("quantile", "cdf") else None
         if feature.kind in ("vector", "timestamp") or id_dtype(feature) == "float32":
             return None
         if getattr(feature, "shared_with", None) is not None:
@@ -106,7 +125,7 @@ class _Learner:
 
     def update(self, table: pa.Table, first_row: int) -> None:
         """Reads the feature's column of a table, checks it and counts it."""
-        column = columns.read(table, self.feature, first_row)
+        column = self._read(table, first_row)
         self.rows += len(table)
         if isinstance(column.values, np.ndarray):
             if isinstance(self.statistic, Moments | QuantileSketch):
@@ -116,6 +135,13 @@ class _Learner:
             columns.check_utf8(self.feature, column, first_row)
         if isinstance(self.statistic, ValueCounter | IdCounter):
             self.statistic.update(self._counted(column))
+
+    def _read(self, table: pa.Table, first_row: int) -> columns.Column:
+        column = columns.read(table, self.feature, first_row)
+        leader = self.learned.spec.leader(self.feature.name)
+        if leader is not self.feature and leader.name in table.column_names:
+            columns.aligned(table, self.feature, leader, column, first_row)
+        return column
 
     def _counted(self, column: columns.Column) -> pa.ChunkedArray:
         """Returns the values to count: of a text, the tokens that it keeps."""
@@ -143,6 +169,21 @@ class _Learner:
             if not count:
                 logger.warning("Feature %r has no number: its mean is taken as 0.", name)
         elif isinstance(statistic, QuantileSketch) and isinstance(self.feature, Numeric):
-            self.learned.boundaries[name] = statistic.boundaries(self.feature.num_bins)
+            whole = self.feature.normalize == "cdf"
+            found = statistic.edges if whole else statistic.boundaries
+            self.learned.boundaries[name] = found(self.feature.num_bins)
+            if not statistic.count:
+                logger.warning("Feature %r has no number: its quantiles are taken as 0.", name)
         elif isinstance(self.feature, Numeric) and self.feature.normalize == "log_squared":
             self.learned.boundaries[name] = log_squared_boundaries(self.feature.num_bins)
+
+
+class _PairLearner(_Learner):
+    """Learns the keys of attributes (place 0) or the tokens of their values (place 1)."""
+
+    def __init__(self, feature: Attributes, place: int, learned: Learned) -> None:
+        super().__init__((feature.key_feature, feature.value_feature)[place], learned)
+        self.column, self._pairs, self._place = feature.name, feature, place
+
+    def _read(self, table: pa.Table, first_row: int) -> columns.Column:
+        return columns.read_pairs(table, self._pairs, first_row)[self._place]

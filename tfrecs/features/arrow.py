@@ -9,6 +9,8 @@ import pyarrow.compute as pc
 import tensorflow as tf
 
 from tfrecs import checks
+from tfrecs.features import nested
+from tfrecs.features.raw import inner_width, raw_dtype
 from tfrecs.spec import Cross, Feature, FeatureSpec, Timestamp
 
 _TICKS = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}  # per second
@@ -23,6 +25,7 @@ class Layout:
         dtype: "string", "int64" or "float32".
         lists: Whether a row is a list of any length, which gives a RaggedTensor.
         width: Length of the lists where it is fixed, which gives `(B, width)`; `None` otherwise.
+            With `lists` too a row is a list, of any length, of such lists.
         unit: Unit of the integers that times become; `None` for other columns.
     """
 
@@ -64,6 +67,8 @@ def layouts(schema: pa.Schema, spec: FeatureSpec | None = None) -> list[Layout]:
 
 
 def _layout(field: pa.Field, feature: Feature | None) -> Layout:
+    if feature is not None and inner_width(feature) is not None:
+        return Layout(field.name, raw_dtype(feature).name, True, inner_width(feature))
     kind, lists, width = field.type, False, None
     if pa.types.is_fixed_size_list(kind):
         kind, width = kind.value_type, kind.list_size
@@ -78,7 +83,7 @@ def _layout(field: pa.Field, feature: Feature | None) -> Layout:
         )
     unit = _unit(kind)
     if feature is not None:
-        wanted = _wanted(feature)
+        wanted = raw_dtype(feature).name
         fits = wanted == dtype or (wanted == "float32" and dtype == "int64" and unit is None)
         if not (fits or pa.types.is_null(kind)):
             raise TypeError(
@@ -109,11 +114,6 @@ def _unit(kind: pa.DataType) -> str | None:
     return "s" if pa.types.is_date(kind) else None
 
 
-def _wanted(feature: Feature) -> str:
-    fixed = {"numeric": "float32", "vector": "float32", "text": "string", "timestamp": "int64"}
-    return fixed.get(feature.kind) or str(getattr(feature, "dtype", "string"))
-
-
 def parts(table: pa.Table, columns: list[Layout]) -> list[np.ndarray]:
     """Takes columns apart into flat arrays; `tensors` puts them together in the graph.
 
@@ -133,9 +133,11 @@ def parts(table: pa.Table, columns: list[Layout]) -> list[np.ndarray]:
         column = table[layout.name]
         splits = None
         if layout.lists:
-            lengths = pc.fill_null(pc.list_value_length(column), 0).to_numpy()
+            if layout.width is not None:
+                column, lengths = nested.flat(layout.name, layout.width, layout.dtype, column)
+            else:
+                column, lengths = nested.apart(column)
             splits = np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)])
-            column = _flat(column)
         elif layout.width is not None:
             column = _fixed(column, layout.width)
         try:
@@ -147,14 +149,9 @@ def parts(table: pa.Table, columns: list[Layout]) -> list[np.ndarray]:
     return arrays
 
 
-def _flat(column: pa.ChunkedArray) -> pa.ChunkedArray:
-    """Returns the values of all lists; those of a null list are none."""
-    return pa.chunked_array([chunk.flatten() for chunk in column.chunks], column.type.value_type)
-
-
 def _fixed(column: pa.ChunkedArray, width: int) -> pa.ChunkedArray:
     """Returns the values of lists of fixed length; those of a null list are null."""
-    values = _flat(column)
+    values, _ = nested.apart(column)
     if column.null_count:
         known = np.repeat(column.is_valid().to_numpy(), width)
         places = np.where(known, np.cumsum(known) - 1, 0)

@@ -8,7 +8,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from tfrecs import checks
-from tfrecs.spec import Cross, Feature, Numeric, Sequence, Timestamp, Vector
+from tfrecs.features import layout, nested
+from tfrecs.features.nested import row_of
+from tfrecs.features.vocabulary import missing_value
+from tfrecs.spec import Attributes, Cross, Feature, Numeric, Sequence, Timestamp, Vector
 
 _SECONDS = {"s": 1, "ms": 1_000, "us": 1_000_000, "ns": 1_000_000_000}
 
@@ -18,7 +21,8 @@ class Column:
     """The values of a feature, flattened.
 
     Args:
-        values: Arrow strings or int64 with nulls; float32 with NaN for null; int64 seconds.
+        values: Arrow strings or int64 with nulls; float32 with NaN for null, `(N, dim)` for
+            several vectors a row; int64 seconds.
         lengths: int64 `(B,)`, how many of the values each row has; `None` for one a row.
     """
 
@@ -31,7 +35,7 @@ def read(table: pa.Table, feature: Feature, first_row: int = 0) -> Column:
 
     Args:
         table: The rows.
-        feature: Any feature but a Cross, which has no column.
+        feature: Any feature but a Cross, which has no column, and Attributes: `read_pairs`.
         first_row: Row of the source that the table begins with, for error messages.
 
     Raises:
@@ -39,6 +43,8 @@ def read(table: pa.Table, feature: Feature, first_row: int = 0) -> Column:
         TypeError: If the column is of another type.
     """
     column = _named(table, feature)
+    if isinstance(feature, Vector) and feature.max_count is not None:
+        return _several(feature, column, first_row)
     if pa.types.is_null(column.type):
         return _all_missing(feature, len(column))
     if isinstance(feature, Timestamp):
@@ -55,6 +61,58 @@ def read(table: pa.Table, feature: Feature, first_row: int = 0) -> Column:
     return Column(_texts(feature, column) if dtype == "string" else _ints(feature, column), lengths)
 
 
+def read_pairs(table: pa.Table, feature: Attributes, first_row: int = 0) -> tuple[Column, Column]:
+    """Reads the pairs that are kept of each row, `max_count` at most: the keys and the values."""
+    column = _named(table, feature)
+    keys, values, lengths = nested.pairs(feature.name, column, first_row)
+    left_out = missing(Column(keys, lengths)) | missing(Column(values, lengths))
+    rows, places = layout.slots(feature, left_out, lengths)
+    kept = pa.array(places >= 0)
+    lengths = np.bincount(rows[places >= 0], minlength=len(lengths)).astype(np.int64)
+    return Column(keys.filter(kept), lengths), Column(values.filter(kept), lengths)
+
+
+def missing(column: Column) -> np.ndarray:
+    """Returns which values of a list column are missing: bool `(N,)`."""
+    values = column.values
+    if isinstance(values, np.ndarray):
+        return np.asarray(np.isnan(values))
+    kind = _value_type(values.type)
+    known = missing_value("int64" if pa.types.is_integer(kind) else "string")
+    return np.asarray(pc.fill_null(pc.equal(values.cast(kind), known), True).to_numpy())
+
+
+def aligned(
+    table: pa.Table, feature: Feature, leader: Feature, column: Column, first_row: int = 0
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Reads how the lists of a feature stand to those that it is aligned with.
+
+    Returns:
+        places: int64 `(N,)` for each value of the leader the place of the feature's, -1 for none.
+        left_out: bool `(N,)`, which values of the leader are missing.
+        lengths: int64 `(B,)`, how many values the leader has.
+
+    Raises:
+        ValueError: If a row has lists of two lengths.
+    """
+    other = read(table, leader, first_row)
+    sizes, lengths = _lengths(column), _lengths(other)
+    wrong = np.flatnonzero((sizes != lengths) & (sizes != 0))
+    if len(wrong):
+        row = int(wrong[0])
+        where = f"row {first_row + row} of columns {leader.name} and {feature.name}"
+        received = f"{lengths[row]} and {sizes[row]}"
+        raise ValueError(checks.expected(where, "aligned lists of one length", received))
+    rows = np.repeat(np.arange(len(lengths)), lengths)
+    starts, own = np.cumsum(lengths) - lengths, np.cumsum(sizes) - sizes
+    places = np.arange(len(rows)) - starts[rows] + own[rows]
+    return np.where(sizes[rows] > 0, places, -1), missing(other), lengths
+
+
+def _lengths(column: Column) -> np.ndarray:
+    return np.zeros(0, np.int64) if column.lengths is None else column.lengths
+
+
 def _named(table: pa.Table, feature: Feature) -> pa.ChunkedArray:
     if isinstance(feature, Cross):
         raise TypeError(checks.expected("feature", "a feature with a column", feature))
@@ -66,6 +124,12 @@ def _named(table: pa.Table, feature: Feature) -> pa.ChunkedArray:
             + checks.did_you_mean(feature.name, names)
         )
     return table[feature.name]
+
+
+def _several(feature: Vector, column: pa.ChunkedArray, first_row: int) -> Column:
+    values, lengths = nested.vectors(feature.name, feature.dim, column, first_row)
+    _check_finite(feature, values.ravel(), lengths * feature.dim, first_row)
+    return Column(values, lengths)
 
 
 def _all_missing(feature: Feature, rows: int) -> Column:
@@ -91,21 +155,13 @@ def _flatten(
     feature: Feature, column: pa.ChunkedArray
 ) -> tuple[pa.ChunkedArray, np.ndarray | None]:
     """Takes the lists of a column apart: a null list is an empty one."""
-    kind = column.type
-    lists = (
-        pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind)
-    )
-    if not lists:
+    if not nested.is_list(column.type):
         if not _one_a_row(feature):
-            raise _type_error(feature, kind, "lists")
+            raise _type_error(feature, column.type, "lists")
         return column, None
     if feature.kind == "text":
-        raise _type_error(feature, kind, "strings")
-    values = [chunk.flatten() for chunk in column.chunks]
-    lengths = pc.fill_null(pc.list_value_length(column), 0).to_numpy().astype(np.int64)
-    if pa.types.is_fixed_size_list(kind):
-        lengths = np.where(pc.is_valid(column).to_numpy(), lengths, 0)
-    return pa.chunked_array(values, type=kind.value_type), lengths
+        raise _type_error(feature, column.type, "strings")
+    return nested.apart(column)
 
 
 def _value_type(kind: pa.DataType) -> pa.DataType:
@@ -193,11 +249,6 @@ def _check_finite(
                 float(values[place]),
             )
         )
-
-
-def row_of(place: int, lengths: np.ndarray) -> int:
-    """Returns the row that the value at `place` of a flattened column belongs to."""
-    return int(np.searchsorted(np.cumsum(lengths), place, side="right"))
 
 
 def check_utf8(feature: Feature, column: Column, first_row: int) -> None:

@@ -12,7 +12,7 @@ from tfrecs.features.adapting import learn
 from tfrecs.features.learned import Learned
 from tfrecs.features.transform import FeatureTransform
 from tfrecs.features.vocabulary import Vocabulary
-from tfrecs.spec import NUM_RESERVED_IDS, Feature
+from tfrecs.spec import NUM_RESERVED_IDS, Attributes, Feature
 
 
 def expand_vocabulary(transform: FeatureTransform, *sources: Any) -> FeatureTransform:
@@ -48,11 +48,15 @@ def expand_vocabulary(transform: FeatureTransform, *sources: Any) -> FeatureTran
     grown.add_hashing()
     sized: list[Feature] = []
     for name in old.lookups:
-        _grow(old.spec[name], old, new, grown)
+        _grow(old.feature(name), old, new, grown)
     for feature in old.spec:
         owner = old.spec.owner(feature.name).name
-        if feature.kind != "cross" and owner in grown.lookups:
-            sized.append(replace(cast(Any, feature), size=grown.lookups[owner].size))
+        if feature.kind == "cross" or owner not in grown.lookups:
+            continue
+        sizes = {"size": grown.lookups[owner].size}
+        if isinstance(feature, Attributes):
+            sizes["num_keys"] = grown.pair_lookups(feature)[0].size
+        sized.append(replace(cast(Any, feature), **sizes))
     grown.spec = old.spec.replace(*sized)
     expanded = FeatureTransform(grown.spec)
     expanded._set(grown)

@@ -16,7 +16,7 @@ import tensorflow as tf
 from tfrecs import checks
 from tfrecs.features.vocabulary import HashBins, Lookup, Vocabulary, write_values
 from tfrecs.files import written_aside
-from tfrecs.spec import Feature, FeatureSpec
+from tfrecs.spec import Attributes, Feature, FeatureSpec
 
 _SPEC, _NUMBERS = "spec.json", "numbers.npz"
 
@@ -30,7 +30,7 @@ class Learned:
         lookups: Values to ids, by the name of the feature that owns the vocabulary.
         counts: int64 `(size,)` frequencies by id, by the same names.
         moments: Mean and 1 / standard deviation of "standard" features.
-        boundaries: float32 inner boundaries of binned features.
+        boundaries: float32 inner boundaries of binned features, all edges of those of "cdf".
     """
 
     spec: FeatureSpec
@@ -45,7 +45,21 @@ class Learned:
 
     def lookup(self, feature: Feature) -> Lookup:
         """Returns the lookup of a feature, its own or the one it shares."""
-        return self.lookups[self.spec.owner(feature.name).name]
+        return self.lookups[self.owner(feature)]
+
+    def pair_lookups(self, feature: Attributes) -> tuple[Lookup, Lookup]:
+        """Returns the lookups of the keys and of the tokens of attributes."""
+        return self.lookups[feature.key_feature.name], self.lookups[feature.name]
+
+    def owner(self, feature: Feature) -> str:
+        """Returns the name under which a feature's vocabulary and counts are."""
+        keys = feature.name not in self.spec  # of attributes
+        return feature.name if keys else self.spec.owner(feature.name).name
+
+    def feature(self, name: str) -> Feature:
+        """Returns the feature of that name, or the keys of attributes, which have another."""
+        keys = (f.key_feature for f in self.spec if isinstance(f, Attributes))
+        return next((key for key in keys if key.name == name), None) or self.spec[name]
 
     def add_vocabulary(self, feature: Feature, values: pa.Array) -> Vocabulary:
         """Writes the values of a feature into a file of their own and looks up in it."""
@@ -105,7 +119,7 @@ class Learned:
         return learned
 
     def _load_vocabulary(self, directory: Path, name: str, escaped: bool) -> None:
-        feature = self.spec[name]
+        feature = self.feature(name)
         path = self.folder / file_name(feature)
         try:
             shutil.copy(directory / path.name, path)

@@ -56,19 +56,23 @@ def _gathered(reader: pa.RecordBatchReader) -> Iterator[pa.Table]:
 
 
 def to_arrow(name: str, value: Any) -> Any:
-    """Returns raw values as an Arrow array: arrays of two axes and ragged tensors as lists."""
+    """Returns raw values as an Arrow array: ragged tensors and arrays of more axes as lists."""
     if isinstance(value, pa.Array | pa.ChunkedArray):
         return value
     if isinstance(value, tf.RaggedTensor | tf.compat.v1.ragged.RaggedTensorValue):
         splits = np.asarray(value.row_splits).astype(np.int64)
-        return pa.LargeListArray.from_arrays(splits, _flat(np.asarray(value.values)))
+        return pa.LargeListArray.from_arrays(splits, to_arrow(name, value.values))
     array = np.asarray(value) if not isinstance(value, list) else _from_list(value)
     if array.ndim == 1:
         return _flat(array)
     if array.ndim == 2:
         return pa.FixedSizeListArray.from_arrays(_flat(array.ravel()), array.shape[1])
+    if array.ndim == 3:
+        splits = np.arange(len(array) + 1, dtype=np.int64) * array.shape[1]
+        inner = to_arrow(name, array.reshape(-1, array.shape[2]))
+        return pa.LargeListArray.from_arrays(splits, inner)
     remedy = "Batch the rows first." if array.ndim == 0 else ""
-    raise ValueError(checks.expected(f"raw['{name}']", "of one or two axes", array.shape, remedy))
+    raise ValueError(checks.expected(f"raw['{name}']", "of 1 to 3 axes", array.shape, remedy))
 
 
 def _from_list(value: list[Any]) -> np.ndarray:

@@ -150,10 +150,16 @@ class QuantileSketch:
         self._blocks = _Blocks(_SKETCH)
         self._levels: list[np.ndarray | None] = []
         self._offsets: list[int] = []
+        self._least, self._most = np.inf, -np.inf
+        self.count = 0
 
     def update(self, values: np.ndarray) -> None:
         """Adds the values that are not NaN."""
-        for block in self._blocks.push(values[~np.isnan(values)]):
+        known = values[~np.isnan(values)]
+        self.count += len(known)
+        self._least = known.min(initial=self._least)
+        self._most = known.max(initial=self._most)
+        for block in self._blocks.push(known):
             self._push(np.sort(block), 0)
 
     def _push(self, buffer: np.ndarray, level: int) -> None:
@@ -183,6 +189,11 @@ class QuantileSketch:
         wanted = np.arange(1, num_bins) * ranks[-1] / num_bins
         places = np.searchsorted(ranks, wanted, side="right")
         return np.asarray(values[order][places], np.float32)
+
+    def edges(self, num_bins: int) -> np.ndarray:
+        """Returns the `num_bins + 1` edges, float32: the least value, boundaries, the greatest."""
+        ends = (self._least, self._most) if self.count else (0.0, 0.0)
+        return np.array([ends[0], *self.boundaries(num_bins), ends[1]], np.float32)
 
 
 def log_squared_boundaries(num_bins: int) -> np.ndarray:

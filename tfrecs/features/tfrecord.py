@@ -12,9 +12,9 @@ import tensorflow as tf
 from tfrecs import checks
 from tfrecs.features import arrow
 from tfrecs.features.frames import check_whole
-from tfrecs.features.graph import parsing_spec
 from tfrecs.features.order import Epoch, each_epoch, read_ahead, shuffled
 from tfrecs.features.paths import found_paths
+from tfrecs.features.raw import parse
 from tfrecs.files import written_aside
 from tfrecs.spec import Cross, FeatureSpec
 
@@ -87,8 +87,8 @@ def _encode(table: pa.Table, layouts: list[arrow.Layout]) -> Any:
     for layout in layouts:
         values = batch[layout.name]
         if layout.lists:
-            sizes = tf.cast(values.row_lengths(), tf.int32)[:, tf.newaxis]
-            values = values.to_tensor()
+            sizes = tf.cast(values.row_lengths() * (layout.width or 1), tf.int32)[:, tf.newaxis]
+            values = tf.reshape(values.to_tensor(), [rows, -1])
         else:
             values = values if layout.width is not None else values[:, tf.newaxis]
             sizes = tf.fill([rows, 1], values.shape[1])
@@ -160,11 +160,10 @@ def from_tfrecord(
     for file in files:
         check_whole(file)
     names = [str(file) for file in files]
-    features = {f.name: parsing_spec(f) for f in spec if not isinstance(f, Cross)}
+    features = [feature for feature in spec if not isinstance(feature, Cross)]
 
-    def parse(examples: tf.Tensor) -> dict[str, Any]:
-        parsed: dict[str, Any] = tf.io.parse_example(examples, features)
-        return parsed
+    def parsed(examples: tf.Tensor) -> dict[str, Any]:
+        return parse(examples, features)
 
     if shuffle:
         examples = each_epoch(lambda seeds: _mixed(names, seeds), seed, epoch)
@@ -172,7 +171,7 @@ def from_tfrecord(
     else:
         records = tf.data.TFRecordDataset(names, buffer_size=_BUFFER)
         batches = records.batch(batch_size, drop_remainder)
-    return read_ahead(batches.map(parse, num_parallel_calls=tf.data.AUTOTUNE))
+    return read_ahead(batches.map(parsed, num_parallel_calls=tf.data.AUTOTUNE))
 
 
 def _mixed(names: list[str], seeds: tf.Tensor) -> tf.data.Dataset:

@@ -12,17 +12,20 @@ import tensorflow as tf
 
 from tfrecs import checks
 from tfrecs.features import encoding, graph
+from tfrecs.features import raw as raw_tensors
 from tfrecs.features.adapting import learn
 from tfrecs.features.learned import Learned, id_dtype
 from tfrecs.features.vocabulary import Vocabulary
 from tfrecs.spec import (
     BINNED,
+    Attributes,
     Cross,
     Feature,
     FeatureSpec,
     Numeric,
     Timestamp,
     Vector,
+    batch_keys,
 )
 
 
@@ -34,7 +37,7 @@ class FeatureTransform(tf.Module):
 
     | value | id features | Numeric | Sequence, set, text |
     | --- | --- | --- | --- |
-    | missing (null; "", -1 or NaN in tensors) | 0 | the mean, or bin 0 | 0, mask `False` |
+    | missing (null; "", -1 or NaN in tensors) | 0 | the mean, bin 0 or 0.5 | 0, mask `False` |
     | unknown, or rarer than `min_count` | 1 | | 1 |
     | infinite | | error in tables, missing in tensors | the same |
     | not UTF-8 | error in `adapt`, else unknown | | the same; in a text U+FFFD |
@@ -101,7 +104,10 @@ class FeatureTransform(tf.Module):
         return self.learned.spec
 
     def vocabulary(self, name: str) -> np.ndarray:
-        """Returns the values of a feature; the one at place `i` has id `i + 2`."""
+        """Returns the values of a feature; the one at place `i` has id `i + 2`.
+
+        Of Attributes these are the tokens; the keys are those of `<name>_keys`.
+        """
         lookup = self.learned.lookup(self._with_ids(name))
         if not isinstance(lookup, Vocabulary):
             raise ValueError(checks.expected("name", "a feature that is not hashed", name))
@@ -112,10 +118,10 @@ class FeatureTransform(tf.Module):
 
         Place 0 counts missing values, place 1 those left out of the vocabulary.
         """
-        return self.learned.counts[self.spec.owner(self._with_ids(name).name).name]
+        return self.learned.counts[self.learned.owner(self._with_ids(name))]
 
     def _with_ids(self, name: str) -> Feature:
-        feature = self.spec[name]
+        feature = self.learned.feature(name)
         if not _has_ids(feature):
             raise ValueError(checks.expected("name", "a feature with a vocabulary", name))
         return feature
@@ -126,10 +132,14 @@ class FeatureTransform(tf.Module):
         return [self.spec[name] for name in features]
 
     def _inputs(self, features: Iterable[str] | None) -> list[Feature]:
-        """Returns the features that have a raw input: a Cross stands for its parts."""
+        """Returns the features that have a raw input.
+
+        A Cross stands for its parts, an aligned list also for the one it is aligned with.
+        """
         found: dict[str, Feature] = {}
         for feature in self._select(features):
-            for name in feature.features if isinstance(feature, Cross) else (feature.name,):
+            aligned = (self.spec.leader(feature.name).name, feature.name)
+            for name in feature.features if isinstance(feature, Cross) else aligned:
                 found[name] = self.spec[name]
         return list(found.values())
 
@@ -160,22 +170,29 @@ class FeatureTransform(tf.Module):
             raise ValueError(checks.expected("raw", f"a dict with {names}", sorted(raw), remedy))
         batch: dict[str, tf.Tensor] = {}
         for feature in inputs:
-            batch |= self._call_one(feature, raw[feature.name])
+            batch |= self._call_one(feature, raw)
         return _crossed(wanted, batch, graph.cross)
 
-    def _call_one(self, feature: Feature, raw: Any) -> dict[str, tf.Tensor]:
-        learned = self.learned
+    def _call_one(self, feature: Feature, raw: dict[str, Any]) -> dict[str, tf.Tensor]:
+        learned, value = self.learned, raw[feature.name]
+        if isinstance(feature, Attributes):
+            return graph.attributes(feature, value, *learned.pair_lookups(feature))
+        other = self.spec.leader(feature.name)
+        leader = None if other is feature else (other, raw[other.name])
         if _has_ids(feature):
-            return graph.ids(feature, raw, learned.lookup(feature))
+            return graph.ids(feature, value, learned.lookup(feature), leader)
         if isinstance(feature, Vector):
-            return graph.vector(feature, raw)
+            several = feature.max_count is not None
+            return graph.vectors(feature, value) if several else graph.vector(feature, value)
         if isinstance(feature, Timestamp):
-            return graph.timestamp(feature, raw)
+            return graph.timestamp(feature, value)
         if not isinstance(feature, Numeric):
-            return graph.floats(feature, raw)
+            return graph.floats(feature, value, leader)
         if feature.normalize in BINNED:
-            return graph.quantile(feature, raw, learned.boundaries[feature.name])
-        return graph.standard(feature, raw, *learned.moments.get(feature.name, (0.0, 1.0)))
+            return graph.quantile(feature, value, learned.boundaries[feature.name])
+        if feature.normalize == "cdf":
+            return graph.shares(feature, value, learned.boundaries[feature.name])
+        return graph.standard(feature, value, *learned.moments.get(feature.name, (0.0, 1.0)))
 
     def encode(
         self, table: pa.Table, features: Iterable[str] | None = None
@@ -200,33 +217,40 @@ class FeatureTransform(tf.Module):
 
     def _encode_one(self, feature: Feature, table: pa.Table) -> dict[str, np.ndarray]:
         learned = self.learned
+        if isinstance(feature, Attributes):
+            return encoding.attributes(feature, table, *learned.pair_lookups(feature))
+        leader = self.spec.leader(feature.name)
         if _has_ids(feature):
-            return encoding.ids(feature, table, learned.lookup(feature))
+            return encoding.ids(feature, table, learned.lookup(feature), leader)
+        if isinstance(feature, Vector) and feature.max_count is not None:
+            return encoding.vectors(feature, table)
         if isinstance(feature, Vector | Timestamp):
             return encoding.whole(feature, table)
         if not isinstance(feature, Numeric):
-            return encoding.floats(feature, table)
+            return encoding.floats(feature, table, leader)
         if feature.normalize in BINNED:
             return encoding.quantile(feature, table, learned.boundaries[feature.name])
+        if feature.normalize == "cdf":
+            return encoding.shares(feature, table, learned.boundaries[feature.name])
         moments = learned.moments.get(feature.name, (0.0, 1.0))
         return encoding.standard(feature, table, *moments)
 
     def raw_signature(self, features: Iterable[str] | None = None) -> dict[str, tf.TensorSpec]:
         """Returns the dense inputs of a serving signature, by column name."""
-        return {feature.name: graph.raw_spec(feature) for feature in self._inputs(features)}
+        return {f.name: raw_tensors.raw_spec(f) for f in self._inputs(features)}
 
     def example_features(self, features: Iterable[str] | None = None) -> dict[str, Any]:
-        """Returns how `tf.io.parse_example` reads the raw features."""
-        return {feature.name: graph.parsing_spec(feature) for feature in self._inputs(features)}
+        """Returns how `tf.io.parse_example` reads the raw features.
+
+        Several vectors and pairs come flat from it; `parse_example` takes them apart.
+        """
+        return {f.name: raw_tensors.parsing_spec(f) for f in self._inputs(features)}
 
     def parse_example(
         self, serialized: tf.Tensor, features: Iterable[str] | None = None
-    ) -> dict[str, tf.Tensor]:
+    ) -> dict[str, Any]:
         """Parses serialized tf.Examples, string `(B,)`, into a raw dict."""
-        parsed: dict[str, tf.Tensor] = tf.io.parse_example(
-            tf.reshape(serialized, [-1]), self.example_features(features)
-        )
-        return parsed
+        return raw_tensors.parse(tf.reshape(serialized, [-1]), self._inputs(features))
 
     def save(self, directory: str | os.PathLike[str]) -> None:
         """Writes spec.json, a text file a vocabulary and numbers.npz; whole or not at all."""
@@ -242,7 +266,7 @@ class FeatureTransform(tf.Module):
 
 
 def _has_ids(feature: Feature) -> bool:
-    kinds = ("categorical", "multi_categorical", "sequence", "text")
+    kinds = ("categorical", "multi_categorical", "sequence", "text", "attributes")
     return feature.kind in kinds and id_dtype(feature) != "float32"
 
 
@@ -255,6 +279,5 @@ def _crossed(
         if isinstance(feature, Cross):
             out |= cross(feature, [batch[name] for name in feature.features])
         else:
-            keys = (feature.name, f"{feature.name}_mask")
-            out |= {key: batch[key] for key in keys if key in batch}
+            out |= {key: batch[key] for key in batch_keys(feature)}
     return out

@@ -64,7 +64,7 @@ def test_sizes_days_and_columns_are_those_of_the_documentation(shop):
     times = shop.events["timestamp"].to_numpy()
     assert 360 < (times[-1] - times[0]) / 86_400 < 366
     names = {*shop.events.column_names, *shop.queries.column_names, *shop.candidates.column_names}
-    assert names - {"images"} == set(shop.spec.names)
+    assert names == set(shop.spec.names)
 
 
 def test_same_seed_same_shop_other_seed_other_shop(small):

@@ -5,7 +5,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 
-from tfrecs.datasets import Tables
+from tfrecs.datasets import Tables, columns
 from tfrecs.spec import (
     Categorical,
     Cross,
@@ -245,3 +245,13 @@ def test_a_table_of_items_needs_their_id():
     message = r"`candidates` must be `None`, since the spec has no candidate id.*Add"
     with pytest.raises(ValueError, match=message):
         impressions(candidates=items)
+
+
+def test_several_vectors_a_row_are_lists_of_lists_of_finite_numbers():
+    feature = Vector("image", "candidate", dim=2, max_count=3)
+    columns.check_type("candidates", pa.chunked_array([[[[0.0, 1.0]], []]]), feature)
+    with pytest.raises(ValueError, match="must hold lists of lists of numbers"):
+        columns.check_type("candidates", pa.chunked_array([[[0.0, 1.0]]]), feature)
+    wrong = pa.chunked_array([[[[0.0, 1.0]], [[1.0, 1.0], [float("nan"), 2.0]]]])
+    with pytest.raises(ValueError, match=r"finite numbers. Received: nan in row 1 \(1 such"):
+        columns.check_values("candidates", wrong, feature)

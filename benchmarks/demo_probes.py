@@ -191,7 +191,8 @@ def example_age(tables: Any) -> dict[str, float]:
     """Returns how well popularity finds the next click, without and with the age of items.
 
     Popularity is an item's training clicks a day since publication; with age, times how many clicks
-    items of that age get, over what their popularity says. Judged among items that are published.
+    items of that age get, over what their popularity says. Judged among the items that are
+    published then, on the clicks of those that were not at the start of the year.
     """
     log = Log.of(tables)
     start = int(tables.events["timestamp"][0].as_py()) // 86_400
@@ -215,7 +216,7 @@ def example_age(tables: Any) -> dict[str, float]:
             bins(there, np.full(len(there), item)), minlength=len(edges)
         )
     curve = (clicks + 1.0) / (usual + 1.0)
-    rows = np.flatnonzero((log.clicked == 1) & log.test)
+    rows = np.flatnonzero((log.clicked == 1) & log.test & (published[log.item] > 0))
     every = np.arange(log.shape[1])
     found = {"popularity": [], "popularity and age": []}
     for row in rows:

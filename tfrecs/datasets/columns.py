@@ -22,16 +22,16 @@ def check_present(table: str, rows: pa.Table, name: str) -> None:
 def check_type(table: str, column: pa.ChunkedArray, feature: Feature) -> None:
     """Raises ValueError unless the values of `column` are of the type that `feature` says."""
     kind = column.type
-    listed = isinstance(feature, MultiCategorical | Sequence | Vector)
-    if listed and is_list(kind):
-        kind = kind.value_type
-    elif listed:
-        kind = pa.null()
+    depth = int(isinstance(feature, MultiCategorical | Sequence | Vector))
+    if isinstance(feature, Vector) and feature.max_count is not None:
+        depth = 2  # several vectors a row
+    for _ in range(depth):
+        kind = kind.value_type if is_list(kind) else pa.null()
     if pa.types.is_dictionary(kind):
         kind = kind.value_type
     wanted, fits = _wanted(feature, kind)
     if not fits:
-        wanted = f"lists of {wanted}" if listed else wanted
+        wanted = depth * "lists of " + wanted
         raise ValueError(
             f"Column `{feature.name}` of `{table}` must hold {wanted}, as its feature "
             f"{type(feature).__name__} says. Received: {column.type}. "
@@ -61,9 +61,10 @@ def check_values(
         missing = _missing(column, feature)
         _refuse(table, feature.name, missing, "has no value", "Drop the rows without one.")
     parts, offsets = column, None
-    if is_list(column.type):
-        parts = pc.list_flatten(column)
-        offsets = pc.list_parent_indices(column)
+    while is_list(parts.type):
+        parents = pc.list_parent_indices(parts)
+        offsets = parents if offsets is None else offsets.take(parents)
+        parts = pc.list_flatten(parts)
     if pa.types.is_floating(parts.type):
         wrong = pc.fill_null(pc.invert(pc.is_finite(parts)), False)
         if pc.any(wrong, min_count=0).as_py():

@@ -9,6 +9,7 @@ import pyarrow as pa
 from tfrecs import checks
 from tfrecs.datasets import demo_wares as goods
 from tfrecs.datasets.demo_asked import ENGAGEMENT_SCHEMA, QUERY_SCHEMA
+from tfrecs.datasets.demo_media import IMAGE_DIM
 from tfrecs.datasets.demo_orders import BASKET_SCHEMA, PLAY_SCHEMA, SEARCH_SCHEMA
 from tfrecs.datasets.demo_sounds import draw_waveform
 from tfrecs.datasets.demo_tables import EVENT_SCHEMA, vectors
@@ -16,7 +17,7 @@ from tfrecs.datasets.demo_topics import ACTIONS, AGES, LANGUAGES, SURFACES
 from tfrecs.datasets.demo_wares import Wares
 from tfrecs.datasets.demo_world import Items
 from tfrecs.datasets.tables import Tables
-from tfrecs.spec import Categorical, FeatureSpec, Numeric
+from tfrecs.spec import Categorical, FeatureSpec, Numeric, Vector
 
 FIELDS = ("attributes", "images", "video", "plays", "searches", "baskets", "queries", "audio")
 CHEAP = FIELDS[:-1]  # all but waveforms
@@ -35,6 +36,7 @@ _FEATURES = {
         Numeric("weight_grams", "candidate", normalize="standard"),
         Numeric("width_cm", "candidate", normalize="standard"),
     ),
+    "images": (Vector("images", "candidate", dim=IMAGE_DIM, max_count=goods.MAX_IMAGES),),
     "video": (
         Numeric("duration_seconds", "candidate", normalize="standard"),
         Categorical("channel", "candidate"),

@@ -70,11 +70,11 @@ def test_events_given_are_masked_but_not_counted_as_popular(tables):
     from tfrecs.evaluation.truth import find_truth
 
     split, shown = strong_generalisation(tables)
-    truth = find_truth(split, shown, mask_seen=True)
+    truth = find_truth(split, shown, seen="train")
     assert truth.popularity.sum() == split.train.num_rows
     given = np.unique(np.stack([*_pairs(split.given, shown)], axis=1), axis=0)
     assert truth.seen.nnz <= len(given)
-    assert not find_truth(split, shown, mask_seen=False).seen.nnz
+    assert not find_truth(split, shown, seen="none").seen.nnz
 
 
 def _pairs(events, tables):

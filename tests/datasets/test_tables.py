@@ -7,6 +7,7 @@ import pytest
 
 from tfrecs.datasets import Tables, columns, demo
 from tfrecs.spec import (
+    Attributes,
     Categorical,
     Cross,
     FeatureSpec,
@@ -188,6 +189,28 @@ def test_a_bad_table_is_refused_by_table_column_and_row(change, message):
         world(**change)
 
 
+NESTED = FeatureSpec((*FEATURES, Vector("photos", dim=2, max_count=3), Attributes("facts")))
+
+
+@pytest.mark.parametrize(
+    "changed, message",
+    [
+        ({"photos": [[1.0, 2.0], None]}, "`photos` of `candidates` must hold lists of vectors of"),
+        ({"photos": [[["a"]], None]}, "`photos` of `candidates` must hold lists of vectors of num"),
+        (
+            {"photos": [[[1.0, 2.0]], [[1.0, 2.0], [np.inf, 1.0]]]},
+            "`photos` of `candidates` must hold finite numbers. Received: inf in row 1",
+        ),
+        ({"facts": ["brand", "size"]}, "`facts` of `candidates` must hold maps, structs or lists"),
+    ],
+)
+def test_columns_of_lists_of_lists_are_checked(changed, message):
+    good = {"photos": [[[1.0, 2.0]], None], "facts": [{"brand": "x"}, None]}
+    assert world(candidates=good, spec=NESTED).candidates.num_columns == 7
+    with pytest.raises(ValueError, match=message):
+        world(candidates=good | changed, spec=NESTED)
+
+
 def test_minus_one_is_no_integer_id():
     spec = FeatureSpec(
         (
@@ -259,7 +282,7 @@ def test_tables_show_their_sizes_and_columns_and_none_of_their_rows():
 def test_several_vectors_a_row_are_lists_of_lists_of_finite_numbers():
     feature = Vector("image", "candidate", dim=2, max_count=3)
     columns.check_type("candidates", pa.chunked_array([[[[0.0, 1.0]], []]]), feature)
-    with pytest.raises(ValueError, match="must hold lists of lists of numbers"):
+    with pytest.raises(ValueError, match="must hold lists of vectors of numbers"):
         columns.check_type("candidates", pa.chunked_array([[[0.0, 1.0]]]), feature)
     wrong = pa.chunked_array([[[[0.0, 1.0]], [[1.0, 1.0], [float("nan"), 2.0]]]])
     with pytest.raises(ValueError, match=r"finite numbers. Received: nan in row 1 \(1 such"):

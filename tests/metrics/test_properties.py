@@ -22,6 +22,7 @@ CLASSES = {
     "map": metrics.MAP,
     "ndcg": metrics.NDCG,
 }
+FEWER = settings(max_examples=settings.default.max_examples // 4)
 few = st.sampled_from([-1.5, -0.5, 0.0, 0.25, 1.0])  # so that ties are frequent
 
 
@@ -94,7 +95,7 @@ def lists(draw):
     )
 
 
-@settings(max_examples=12)  # eager metrics are slow
+@FEWER  # eager metrics are slow
 @given(lists(), st.sampled_from([None, 1, 2, 3, 9]))
 def test_keras_metrics_of_lists_are_pessimistic_about_ties_and_leave_empty_rows_out(case, k):
     labels, scores = case
@@ -157,6 +158,7 @@ marked = st.lists(
 )
 
 
+@FEWER
 @given(marked)
 def test_keras_metrics_of_clicks_are_the_functions_of_what_is_not_ignored(case):
     labels, scores, weights = (np.array(column, np.float32) for column in zip(*case, strict=True))

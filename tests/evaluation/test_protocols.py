@@ -153,7 +153,7 @@ def test_arguments_out_of_range_are_refused(small, split, hand):
     for ks in ((), (0,), (5,)):
         with pytest.raises(ValueError, match="`ks` must be cut-offs from 1 to the number of"):
             full_ranking({"hand": hand}, split, small, ks=ks)
-    with pytest.raises(ValueError, match="`seen` must be one of 'train', 'none'"):
+    with pytest.raises(ValueError, match="`seen` must be one of 'train', 'disliked', 'none'"):
         full_ranking({"hand": hand}, split, small, ks=(1,), seen="test")
     with pytest.raises(ValueError, match="`batch_size` must be greater than 0"):
         full_ranking({"hand": hand}, split, small, ks=(1,), batch_size=0)

@@ -69,7 +69,7 @@ def test_events_given_are_masked_but_not_counted_as_popular(tables):
     from tfrecs.evaluation.truth import find_truth
 
     split, shown = strong_generalisation(tables)
-    truth = find_truth(split, shown, mask_seen=True)
+    truth = find_truth(split, shown, seen="train")
     assert truth.popularity.sum() == split.train.num_rows
     users = truth.queries["user_id"].to_pylist()
     items = shown.candidates["item_id"].to_pylist()
@@ -78,4 +78,4 @@ def test_events_given_are_masked_but_not_counted_as_popular(tables):
         masked = {items[place] for place in row.indices}
         assert masked == {event["item_id"] for event in given if event["user_id"] == user}
     assert truth.seen.nnz > 0
-    assert not find_truth(split, shown, mask_seen=False).seen.nnz
+    assert not find_truth(split, shown, seen="none").seen.nnz

@@ -24,6 +24,8 @@ class Split:
         validation: Events to choose parameters on; `None` for none.
         given: Events that test users bring with them: not learned from, and not recommended;
             `None` for none.
+        disliked: Pairs that users turned down: not learned from as positives, and not recommended
+            to them; `None` for none. See `known.with_disliked`.
     """
 
     train: pa.Table
@@ -31,9 +33,10 @@ class Split:
     protocol: str
     validation: pa.Table | None = None
     given: pa.Table | None = None
+    disliked: pa.Table | None = None
 
     def __post_init__(self) -> None:
-        for part in ("train", "test", "validation", "given"):
+        for part in ("train", "test", "validation", "given", "disliked"):
             table = getattr(self, part)
             if table is not None and table.num_rows == 0:
                 raise ValueError(

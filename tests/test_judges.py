@@ -27,7 +27,7 @@ def test_the_judges_that_were_asked_agreed(judges):
 
 
 def test_a_judge_that_disagrees_is_seen(judges):
-    cases = judges.make_cases(20)
+    cases = judges.make_cases(8)
     own = judges.own_values(cases)
     agreed = {name: list(own[name]) for name in ("ndcg@10", "auc")}
     rows = list(judges.compared(cases, {"peer 1": agreed}))

@@ -37,6 +37,7 @@ from tfrecs.spec import (
     Vector,
 )
 
+EXAMPLES = settings.default.max_examples
 # any text that is not missing, line ends, backslashes, quotes and NUL among it
 ids = st.text(min_size=1, max_size=6) | st.sampled_from(["\\", "\\n", "\n", "\r\n", "\0", '"', " "])
 names = st.text("abcdefg_ä漢", min_size=1, max_size=5)
@@ -98,7 +99,7 @@ def specs(draw):
         return FeatureSpec((kinds[0],))
 
 
-@settings(max_examples=40)
+@settings(max_examples=EXAMPLES)
 @given(specs())
 def test_a_spec_is_its_json_its_config_and_its_schema(spec):
     assert FeatureSpec.from_json(spec.to_json()) == spec
@@ -109,7 +110,7 @@ def test_a_spec_is_its_json_its_config_and_its_schema(spec):
 # ------------------------------------------------------------------------------- ids
 
 
-@settings(max_examples=15)
+@settings(max_examples=EXAMPLES // 3)
 @given(st.lists(ids, min_size=1, max_size=8, unique=True), st.lists(big, min_size=1, unique=True))
 @example(["a", "\\", "b\n", "\r", "\u2028", "\x85", "e\u0301", "é"], [0, 2**63 - 1, -(2**63)])
 def test_any_ids_are_encoded_and_decoded_also_by_what_was_saved(folder, texts, numbers):
@@ -151,7 +152,7 @@ def _raw(table):
     return {"text": texts, "number": table["number"].to_numpy()}
 
 
-@settings(max_examples=8)
+@settings(max_examples=EXAMPLES // 4)
 @given(
     st.lists(ids, min_size=2, max_size=7, unique=True)
     | st.lists(big.filter(lambda n: n != -1), min_size=2, max_size=7, unique=True),
@@ -212,7 +213,7 @@ def tables(draw, values=None):
     return pa.table(columns)
 
 
-@settings(max_examples=15)
+@settings(max_examples=EXAMPLES // 3)
 @given(tables())
 def test_examples_hold_any_table_and_their_statistics_what_is_in_it(folder, table):
     written = artifacts.Examples(str(folder() / "examples"))
@@ -249,7 +250,7 @@ def test_examples_hold_any_table_and_their_statistics_what_is_in_it(folder, tabl
         assert common.num_missing == table.num_rows - len(own)
 
 
-@settings(max_examples=15)
+@settings(max_examples=EXAMPLES // 3)
 @given(tables())
 def test_tfrecord_files_give_the_batches_of_the_table(folder, table):
     spec = FeatureSpec(
@@ -279,7 +280,7 @@ letters = st.text(st.characters(codec="utf-8", exclude_categories=["Cs", "Cc"]),
 )
 
 
-@settings(max_examples=20)
+@settings(max_examples=EXAMPLES)
 @given(
     tables(
         {
@@ -310,7 +311,7 @@ def test_a_file_of_any_table_is_read_as_it_was(folder, extension, table):
 # ------------------------------------------------------------------------------- runs
 
 
-@settings(max_examples=4)
+@settings(max_examples=EXAMPLES // 8)
 @given(
     st.lists(ids, min_size=3, max_size=5, unique=True),
     st.lists(ids, min_size=3, max_size=5, unique=True),

@@ -26,6 +26,7 @@ from tfrecs.losses import (
 )
 
 SIZE, CANDIDATES, STEP = 6, 50, 1e-5
+FEWER = settings(max_examples=settings.default.max_examples // 8)  # for each loss
 
 
 def softplus(x):
@@ -113,7 +114,7 @@ def drawn(seed, rows=3):
 
 
 @pytest.mark.parametrize("name", LOSSES)
-@settings(max_examples=6)
+@FEWER
 @given(seed=seeds)
 def test_a_loss_of_labels_is_its_formula_and_its_gradient_the_difference(name, seed):
     labels, scores = drawn(seed)
@@ -133,7 +134,7 @@ def test_a_loss_of_labels_is_its_formula_and_its_gradient_the_difference(name, s
 
 
 @pytest.mark.parametrize("name", LOSSES)
-@settings(max_examples=4)
+@FEWER
 @given(seed=seeds)
 def test_a_loss_of_ids_is_the_formula_of_its_negatives(name, seed):
     rng = np.random.default_rng(seed)
@@ -151,7 +152,7 @@ def test_a_loss_of_ids_is_the_formula_of_its_negatives(name, seed):
 
 
 @pytest.mark.parametrize("name", LOSSES)
-@settings(max_examples=3)
+@FEWER
 @given(seed=seeds)
 def test_shared_negatives_count_as_often_as_they_were_drawn(name, seed):
     rng = np.random.default_rng(seed)

@@ -11,6 +11,9 @@ from typer.testing import CliRunner
 from tests.components import toys
 from tfrecs.cli.pipelines import pipeline_app
 from tfrecs.components import artifacts, local, worker
+from tfrecs.components import examples as io
+from tfrecs.components.schema_gen import read_schema
+from tfrecs.components.statistics_gen import read_statistics
 from tfrecs.components.store import FILE, Store
 
 
@@ -223,3 +226,21 @@ def test_a_root_that_cannot_be_written_is_named(tmp_path):
     with pytest.raises(OSError, match=str(tmp_path / "file")):
         run(tmp_path / "file" / "root")
     shutil.rmtree(tmp_path)
+
+
+def test_damaged_files_of_artifacts_are_named(events, generate, infer_schema):
+    examples, statistics = generate(events)
+    schema = infer_schema(statistics)
+    shard = io.shards(examples, "train")[0]
+    for path, read in (
+        (shard, lambda: io.read_table(examples, "train")),
+        (examples.path / "columns.json", lambda: io.read_columns(examples)),
+        (schema.path / "schema.pbtxt", lambda: read_schema(schema)),
+        (
+            statistics.path / "Split-train" / "FeatureStats.pb",
+            lambda: read_statistics(statistics, "train"),
+        ),
+    ):
+        path.write_bytes(path.read_bytes()[:-9][::-1])
+        with pytest.raises(ValueError, match=f"{path} is damaged"):
+            read()

@@ -5,9 +5,14 @@ import json
 import os
 import zipfile
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+from google.protobuf.message import DecodeError
+from google.protobuf.text_format import ParseError
 
 from tfrecs import checks
 
@@ -120,10 +125,17 @@ def load(folder: str | Path) -> Artifact:
     if not file.is_file():
         expectation = f"a folder with {FILE}, as components leave it"
         raise ValueError(checks.expected("artifact", expectation, str(folder)))
-    try:
+    with damaged(file):
         said = json.loads(file.read_text())
         return TYPES[said["type"]](str(folder), dict(said["properties"]), str(said["digest"]))
-    except (ValueError, KeyError, TypeError) as error:
+
+
+@contextmanager
+def damaged(file: Path) -> Iterator[Path]:
+    """Gives a file to be read, and names it where what it holds is not what was written."""
+    try:
+        yield file
+    except (ValueError, KeyError, IndexError, TypeError, DecodeError, ParseError) as error:
         raise ValueError(f"{file} is damaged: {error}. Let its component write it anew.") from error
 
 

@@ -7,7 +7,7 @@ import json
 import zlib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -17,6 +17,9 @@ import pyarrow.parquet
 
 from tfrecs import checks
 from tfrecs.datasets.columns import is_list, is_text
+
+_INFLATED = 256 << 20  # bytes below which nothing is taken for a bomb
+_RATIO = 100  # by which tables do not grow; rows all alike grow by 200, a bomb by 1,000
 
 FORMATS = {
     ".csv": "comma-separated",
@@ -118,11 +121,33 @@ def read_bytes(path: Path) -> bytes:
     if path.suffix.lower() != ".gz":
         return path.read_bytes()
     try:
-        return gzip.decompress(path.read_bytes())
+        with gzip.open(path) as file:
+            return inflated(path, file, path.stat().st_size)
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise ValueError(
             f"{path} is truncated or not gzip: {error}. Copy it again, or compress it again."
         ) from error
+
+
+def inflated(path: Path, file: IO[bytes] | gzip.GzipFile, compressed: int) -> bytes:
+    """Returns what a compressed file or member holds, unless it is a bomb.
+
+    Args:
+        path: Its name, for the message.
+        file: What decompresses it.
+        compressed: Its bytes as they lie.
+
+    Raises:
+        ValueError: It grows to more than 256 MB and more than a hundredfold: tables do not.
+    """
+    limit = max(_INFLATED, _RATIO * compressed)
+    data = file.read(limit + 1)
+    if len(data) > limit:
+        raise ValueError(
+            f"{path} holds more than {limit >> 20} MB in {compressed >> 10} KB, as tables do not. "
+            "If it is one, decompress it and name the decompressed file."
+        )
+    return data
 
 
 def read_delimited(

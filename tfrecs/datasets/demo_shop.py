@@ -78,7 +78,7 @@ def demo_shop(
 
     >>> tables = demo_shop(num_users=50, num_items=50, num_events=1_000)
     >>> tables.events.select(["surface", "action", "seconds_watched"]).slice(3, 1).to_pylist()
-    []
+    [{'surface': 'home', 'action': 'view', 'seconds_watched': 0.0}]
     >>> tables.product_queries.num_rows, tables.truth.relevance(tables.product_queries).shape
     (50, (50, 50))
     """

@@ -11,6 +11,7 @@ from tfrecs import checks
 from tfrecs.datasets import columns, demo_asked
 from tfrecs.datasets import demo_world as world
 from tfrecs.datasets.demo_chances import Chances, after_turn
+from tfrecs.datasets.demo_events import HOME, KEEN, SAVE_LOGIT
 from tfrecs.datasets.demo_shop_truth import (
     Shop,
     companion_chance,
@@ -37,6 +38,7 @@ class Truth:
         focus: The topic that each session begins with, int64 `(S,)`; the position is `session_id`.
         last: When the last event of each user is, float64 `(U,)` in days since the site is
             watched; all its days without an event.
+        num_events: Number of events of the world, which the baskets of a shop depend on.
         shop: What is true of a shop alone; `None` for a site.
     """
 
@@ -46,6 +48,7 @@ class Truth:
     skills: list[list[str]]
     focus: np.ndarray
     last: np.ndarray
+    num_events: int = 0
     shop: Shop | None = None
 
     @property
@@ -113,8 +116,10 @@ class Truth:
     def complement_probability(self, first: pa.Array, second: pa.Array) -> np.ndarray:
         """Returns how probable it is that pairs of items are bought together, as complements.
 
-        `(P(second | first) + P(first | second)) / 2`, where `P(j | i)` is the chance that j follows
-        i in a basket (`demo_shop_truth.companion_chance`).
+        `P(i, j) = a_i P(j | i) + a_j P(i | j)`, where `P(j | i)` is the chance that j is the
+        companion of a first item i (`demo_shop_truth.companion_chance`) and `a_i` the share of
+        baskets that i is the first of: `sum over users of (1 - exp(-events P(click i))) P(save i)`,
+        of up to 400 users, over the year. Over all unordered pairs of items it sums to 1.
 
         Args:
             first: N item ids.
@@ -129,9 +134,11 @@ class Truth:
         shop = require(self.shop, "baskets", "complement_probability")
         one = shop.positions("first", first, shop.item_ids)
         other = shop.positions("second", second, shop.item_ids)
-        there = companion_chance(self.items, shop, one, other)
-        mean: np.ndarray = (there + companion_chance(self.items, shop, other, one)) / 2
-        return mean
+        first_of = self._first_of
+        there = first_of[one] * companion_chance(self.items, shop, one, other)
+        back = first_of[other] * companion_chance(self.items, shop, other, one)
+        pair: np.ndarray = there + back
+        return pair
 
     def substitute_probability(self, first: pa.Array, second: pa.Array) -> np.ndarray:
         """Returns how probable it is that pairs of items are clicked in one session.
@@ -154,7 +161,9 @@ class Truth:
             raise ValueError("`substitute_probability` is of a shop's truth. Call demo_shop().")
         one = self.shop.positions("first", first, self.shop.item_ids)
         other = self.shop.positions("second", second, self.shop.item_ids)
-        clicks, weight = self._moments
+        clicks, shares, rows = self._year
+        weight = (shares * self.users.activity[rows][:, None]).ravel()
+        clicks = clicks.reshape(len(weight), -1)
         share = weight * clicks.sum(axis=1)
         total = share @ clicks  # (C,), of what goes with each item
         together = np.empty(len(one))
@@ -189,24 +198,35 @@ class Truth:
         return Chances(self.items, self.users)
 
     @cached_property
-    def _moments(self) -> tuple[np.ndarray, np.ndarray]:
-        """Clicks of users in each of their moments, `(4 U', C)`, and how usual these are."""
+    def _year(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Clicks of up to 400 users in each of their moments, over the year.
+
+        With their mean interests and the mean of what is shown: `(U', 4, C)`, how usual each moment
+        is, `(U', 4)`, and the users' rows.
+        """
         number = min(_USERS, len(self.user_ids), max(1, _CELLS // len(self.items.topic)))
         rows = np.unique(np.linspace(0, len(self.user_ids) - 1, number).astype(int))
-        when = (np.arange(len(rows)) + 0.5) / len(rows) * self.items.world.days
-        table = pa.table({"user_id": self.user_ids.take(pa.array(rows))})
-        table = table.append_column(
-            "timestamp", pa.array((when * world.SECONDS_PER_DAY).astype(np.int64) + world.START)
-        )
-        _, day, interest, _ = self._state(table)
         topics = self.users.topics[rows]
+        shares = (self.users.start[rows] + self.users.end[rows]) / 2
+        interest = np.repeat(_of_all_topics(topics, shares), topics.shape[1], axis=0)
         moment = np.eye(world.NUM_TOPICS, dtype=np.float32)[topics.ravel()]
-        four = np.repeat(np.arange(len(rows)), topics.shape[1])
-        clicks = self._chances.shown_and_clicked(
-            rows[four], day[four], interest[four], moment, moment
-        )
-        weight = self.users.activity[rows][four] * self.users.shares(rows, when).ravel()
-        return clicks.astype(np.float64), weight / weight.sum()
+        four = np.repeat(rows, topics.shape[1])
+        clicks = self._chances.shown_and_clicked(four, None, interest, moment, moment)
+        return clicks.astype(np.float64).reshape(*topics.shape, -1), shares, rows
+
+    @cached_property
+    def _first_of(self) -> np.ndarray:
+        """The share of baskets that each item is the first of, `(C,)`."""
+        clicks, shares, rows = self._year
+        number = self.num_events * self.users.activity[rows] / self.users.activity.sum()
+        rate = (shares[:, :, None] * clicks).sum(axis=1)  # (U', C)
+        opened = -np.expm1(-number[:, None] * rate)  # once or never
+        topics, interest = self.users.topics[rows], shares.astype(np.float32)
+        _, matched = self._chances.match(_of_all_topics(topics, interest))
+        liked = self._chances.liked(rows)
+        pleased = world.pleasure(matched, self.items.quality[None, :], liked)
+        first: np.ndarray = (opened * world.sigmoid(KEEN * pleased + SAVE_LOGIT[HOME])).sum(axis=0)
+        return first / first.sum()
 
     def _state(self, queries: pa.Table) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
         """Returns each query's user, day, interests `(B, K)`, chances of its first topic."""
@@ -216,8 +236,7 @@ class Truth:
             when = (queries["timestamp"].to_numpy() - world.START) / world.SECONDS_PER_DAY
         when = np.clip(when, 0.0, days)
         topics, shares = self.users.topics[rows], self.users.shares(rows, when)
-        interest = np.zeros((len(rows), world.NUM_TOPICS), np.float32)  # (B, K)
-        np.add.at(interest, (np.arange(len(rows))[:, None], topics), shares)
+        interest = _of_all_topics(topics, shares)  # (B, K)
         begin = interest
         if "session_id" in queries.column_names:
             begin = np.eye(world.NUM_TOPICS, dtype=np.float32)[self._focus(queries)]
@@ -252,3 +271,10 @@ class Truth:
             )
         focus: np.ndarray = self.focus[sessions]
         return focus
+
+
+def _of_all_topics(topics: np.ndarray, shares: np.ndarray) -> np.ndarray:
+    """Returns the shares of all topics, `(B, K)`, given those of a few, `(B, 4)`."""
+    every = np.zeros((len(topics), world.NUM_TOPICS), np.float32)
+    np.add.at(every, (np.arange(len(topics))[:, None], topics), shares)
+    return every

@@ -92,27 +92,25 @@ def gain(score: np.ndarray, worth: np.ndarray) -> float:
 
 
 def companions(tables: Any) -> dict[str, float]:
-    """What else stands in the last fifth of the baskets, given their first item."""
-    baskets = tables.baskets
+    """What follows the first item of the last fifth of the baskets."""
+    baskets = tables.baskets.sort_by([("basket_id", "ascending"), ("place", "ascending")])
     item = rows_of(baskets["item_id"], tables.candidates["item_id"])
-    basket = np.unique(baskets["basket_id"].to_numpy(), return_inverse=True)[1]
-    time = np.zeros(basket.max() + 1)
-    np.maximum.at(time, basket, baskets["timestamp"].to_numpy())
+    place, time = baskets["place"].to_numpy(), baskets["timestamp"].to_numpy()
+    first = np.maximum.accumulate(np.where(place == 0, np.arange(len(place)), 0))
+    test = time > np.quantile(time, 0.8)  # all items of a basket have one time
     size = tables.candidates.num_rows
-    test = time[basket] > np.quantile(time, 0.8)
-    given = sp.csr_matrix((np.ones((~test).sum()), (basket[~test], item[~test])), (len(time), size))
-    whole = sp.csr_matrix((np.ones(test.sum()), (basket[test], item[test])), (len(time), size))
-    pairs = (whole.T @ whole).tocoo()
-    keep = pairs.row != pairs.col
-    times = pairs.data[keep].astype(int)
-    anchor, companion = (np.repeat(part[keep], times) for part in (pairs.row, pairs.col))
+    train = (np.ones((~test).sum()), (first[~test], item[~test]))
+    given = sp.csr_matrix(train, (len(item), size))
+    rows = test & (place > 0)
+    anchor, companion = item[first][rows], item[rows]
     ids = tables.candidates["item_id"].combine_chunks()
-    one, other = np.repeat(np.arange(size), size), np.tile(np.arange(size), size)
-    oracle = tables.truth.complement_probability(ids.take(one), ids.take(other))
+    one, other = np.repeat(anchor, size), np.tile(np.arange(size), len(anchor))
+    when = np.repeat(time[rows], size)
+    oracle = tables.truth.complement_probability(ids.take(one), ids.take(other), when)
     scores = {
         "popularity": np.asarray(given.sum(axis=0)),
         "item-kNN": np.asarray(cosines(given)[anchor]),
-        "oracle": oracle.reshape(size, size)[anchor],
+        "oracle": oracle.reshape(len(anchor), size),
     }
     return ranked(scores, companion[:, None], np.eye(size, dtype=bool)[anchor])
 
@@ -144,13 +142,14 @@ def cosines(given: sp.csr_matrix) -> np.ndarray:
 def ranked(
     scores: dict[str, np.ndarray], wanted: np.ndarray, seen: np.ndarray | None
 ) -> dict[str, float]:
-    """Returns nDCG@10 of one wanted item a row."""
+    """Returns nDCG@10 of one wanted item a row, which stands in the middle of its ties."""
     found = {}
     for name, score in scores.items():
         score = np.broadcast_to(score, (len(wanted), score.shape[1])).astype(float)
         if seen is not None:
             score = np.where(seen, -np.inf, score)
-        above = (score > np.take_along_axis(score, wanted, axis=1)).sum(axis=1)
+        own = np.take_along_axis(score, wanted, axis=1)
+        above = (score > own).sum(axis=1) + ((score == own).sum(axis=1) - 1) / 2
         found[name] = float(np.where(above < K, 1 / np.log2(above + 2), 0.0).mean())
     return found
 

@@ -24,6 +24,7 @@ BASKET_SCHEMA = pa.schema(
     {
         "basket_id": pa.int64(),
         "user_id": pa.string(),
+        "place": pa.int64(),
         "item_id": pa.string(),
         "timestamp": pa.int64(),
     }
@@ -129,11 +130,14 @@ def baskets_of(
     item = kits.order[np.searchsorted(kits.line, place, side="right") - 1]
     there = items.published[item] * world.SECONDS_PER_DAY < time[basket]
     item, basket = np.r_[anchor, item[there]], np.r_[np.arange(len(rows)), basket[there]]
-    once = np.unique(basket * len(items.topic) + item)
-    basket, item = once // len(items.topic), once % len(items.topic)
+    once = np.unique(basket * len(items.topic) + item, return_index=True)[1]
+    once = once[np.lexsort((once, basket[once]))]  # by basket, as they came
+    basket, item = basket[once], item[once]
+    place = np.arange(len(basket)) - np.searchsorted(basket, basket)
     columns = {
         "basket_id": first_event + rows[basket],
         "user_id": user_ids.take(pa.array(chunk.user[rows][basket])),
+        "place": place,
         "item_id": item_ids.take(pa.array(item)),
         "timestamp": time[basket] + world.START,
     }

@@ -175,7 +175,7 @@ def _table(name: str, maker: Maker, batches: list[pa.RecordBatch]) -> pa.Table:
     table = pa.Table.from_batches(batches, schema_of(name, maker.fields))
     if "timestamp" not in table.column_names:
         return table
-    ties = ("timestamp", "basket_id", "query_id", "user_id", "item_id")
+    ties = ("timestamp", "basket_id", "place", "query_id", "user_id", "item_id")
     keys = [
         key for key in ties if key in table.column_names and (name, key) != ("events", "item_id")
     ]

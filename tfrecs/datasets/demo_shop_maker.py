@@ -135,6 +135,5 @@ class Maker:
             skills,
             focus,
             last,
-            num_events=self.num_events,
             shop=Shop(*parts),
         )

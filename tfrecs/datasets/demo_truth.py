@@ -11,7 +11,6 @@ from tfrecs import checks
 from tfrecs.datasets import columns, demo_asked
 from tfrecs.datasets import demo_world as world
 from tfrecs.datasets.demo_chances import Chances, after_turn
-from tfrecs.datasets.demo_events import HOME, KEEN, SAVE_LOGIT
 from tfrecs.datasets.demo_shop_truth import (
     Shop,
     companion_chance,
@@ -38,7 +37,6 @@ class Truth:
         focus: The topic that each session begins with, int64 `(S,)`; the position is `session_id`.
         last: When the last event of each user is, float64 `(U,)` in days since the site is
             watched; all its days without an event.
-        num_events: Number of events of the world, which the baskets of a shop depend on.
         shop: What is true of a shop alone; `None` for a site.
     """
 
@@ -48,7 +46,6 @@ class Truth:
     skills: list[list[str]]
     focus: np.ndarray
     last: np.ndarray
-    num_events: int = 0
     shop: Shop | None = None
 
     @property
@@ -113,20 +110,22 @@ class Truth:
         seconds *= (now * click_in + (1 - now) * click_out) * self._chances.examined(rows)
         return seconds.astype(np.float32)
 
-    def complement_probability(self, first: pa.Array, second: pa.Array) -> np.ndarray:
-        """Returns how probable it is that pairs of items are bought together, as complements.
+    def complement_probability(
+        self, first: pa.Array, second: pa.Array, when: np.ndarray | None = None
+    ) -> np.ndarray:
+        """Returns how probable it is that a companion of a basket's first item is the second.
 
-        `P(i, j) = a_i P(j | i) + a_j P(i | j)`, where `P(j | i)` is the chance that j is the
-        companion of a first item i (`demo_shop_truth.companion_chance`) and `a_i` the share of
-        baskets that i is the first of: `sum over users of (1 - exp(-events P(click i))) P(save i)`,
-        of up to 400 users, over the year. Over all unordered pairs of items it sums to 1.
+        See `demo_shop_truth.companion_chance` for the formula.
 
         Args:
             first: N item ids.
             second: N item ids.
+            when: Times of the baskets in seconds since 1970, int `(N,)`: what is not yet published
+                is not bought. `None`, the default, for a time when all items are there.
 
         Returns:
-            float64 `(N,)`.
+            float64 `(N,)`; over all second items of one first item it sums to 1, or less where some
+            are not yet published.
 
         Raises:
             ValueError: The fields "baskets" were not asked for, or an id is not of this world.
@@ -134,11 +133,11 @@ class Truth:
         shop = require(self.shop, "baskets", "complement_probability")
         one = shop.positions("first", first, shop.item_ids)
         other = shop.positions("second", second, shop.item_ids)
-        first_of = self._first_of
-        there = first_of[one] * companion_chance(self.items, shop, one, other)
-        back = first_of[other] * companion_chance(self.items, shop, other, one)
-        pair: np.ndarray = there + back
-        return pair
+        chance = companion_chance(self.items, shop, one, other)
+        if when is None:
+            return chance
+        days = (np.asarray(when) - world.START) / world.SECONDS_PER_DAY
+        return np.where(self.items.published[other] < days, chance, 0.0)
 
     def substitute_probability(self, first: pa.Array, second: pa.Array) -> np.ndarray:
         """Returns how probable it is that pairs of items are clicked in one session.
@@ -213,20 +212,6 @@ class Truth:
         four = np.repeat(rows, topics.shape[1])
         clicks = self._chances.shown_and_clicked(four, None, interest, moment, moment)
         return clicks.astype(np.float64).reshape(*topics.shape, -1), shares, rows
-
-    @cached_property
-    def _first_of(self) -> np.ndarray:
-        """The share of baskets that each item is the first of, `(C,)`."""
-        clicks, shares, rows = self._year
-        number = self.num_events * self.users.activity[rows] / self.users.activity.sum()
-        rate = (shares[:, :, None] * clicks).sum(axis=1)  # (U', C)
-        opened = -np.expm1(-number[:, None] * rate)  # once or never
-        topics, interest = self.users.topics[rows], shares.astype(np.float32)
-        _, matched = self._chances.match(_of_all_topics(topics, interest))
-        liked = self._chances.liked(rows)
-        pleased = world.pleasure(matched, self.items.quality[None, :], liked)
-        first: np.ndarray = (opened * world.sigmoid(KEEN * pleased + SAVE_LOGIT[HOME])).sum(axis=0)
-        return first / first.sum()
 
     def _state(self, queries: pa.Table) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
         """Returns each query's user, day, interests `(B, K)`, chances of its first topic."""

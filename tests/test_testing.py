@@ -8,11 +8,13 @@ import pytest
 import tensorflow as tf
 from keras import ops
 
+from tfrecs.features import FeatureTransform
 from tfrecs.losses import InBatch, ListLoss, Sigmoid, Softmax
 from tfrecs.metrics import Precision, Recall
 from tfrecs.models import Ranker, Retriever
 from tfrecs.retrieval import Exact
 from tfrecs.spec import (
+    Attributes,
     Categorical,
     Cross,
     FeatureSpec,
@@ -308,6 +310,24 @@ def test_made_up_rows_are_those_of_the_seed():
     assert first["country"].unique().to_pylist() in (["nl", "be"], ["be", "nl"])
     assert set(first["last_item"].to_pylist()) <= set(first["item_id"].to_pylist())
     assert pa.types.is_list(first["tags"].type)
+
+
+def test_made_up_rows_are_aligned_and_nested_as_the_spec_says():
+    spec = FeatureSpec(
+        (
+            Sequence("prices", dtype="float32", aligned_with="shown"),
+            Sequence("shown"),
+            Vector("photos", dim=3, max_count=2),
+            Attributes("facts", keys=("brand", "size")),
+            Numeric("rank", normalize="cdf"),
+        )
+    )
+    table = random_table(spec, 20)
+    lengths = [[len(row) for row in table[name].to_pylist()] for name in ("prices", "shown")]
+    assert lengths[0] == lengths[1]
+    assert {len(row) for row in table["photos"].to_pylist()} == {0, 1, 2}
+    assert [key for key, _ in table["facts"][0].as_py()] == ["brand", "size"]
+    FeatureTransform(spec).adapt(table).encode(table)  # raises where a column does not fit
 
 
 def test_the_checkerboard_is_half_full_without_its_diagonal():

@@ -181,17 +181,13 @@ class Text:
 
 @dataclass(frozen=True)
 class Vector:
-    """A vector of fixed length, an image embedding, or several: those of an item's images.
+    """A vector of length `dim`, an image embedding, or several: those of an item's images.
 
-    After the feature layer: float32 `(B, dim)`. A missing vector or component becomes 0. With
-    `max_count` a row holds any number: float32 `(B, I, dim)` padded with 0, and `<name>_mask` bool
-    `(B, I)`. A missing vector keeps its place, masked, but not at the end of a row.
+    After the feature layer: float32 `(B, dim)`. A missing vector or component becomes 0.
 
-    Args:
-        name: Column name.
-        role: What the value describes. Defaults to "candidate".
-        dim: Length of a vector.
-        max_count: Most vectors of a row kept, the first ones; `None` for one vector a row.
+    With `max_count` a row holds any number of vectors, of which so many are kept, the first ones:
+    float32 `(B, I, dim)` padded with 0, and `<name>_mask` bool `(B, I)`. A missing vector keeps its
+    place, masked, but not at the end of a row.
     """
 
     kind: ClassVar[str] = "vector"
@@ -223,10 +219,8 @@ class Attributes:
         lowercase: Whether to lower the case of values, by Unicode's rules. Defaults to `True`.
         min_count: Tokens seen fewer times become unknown. Defaults to 1.
         max_size: Most tokens kept in the vocabulary; `None` keeps all. Defaults to 50,000.
-        vocabulary: The tokens, when they are known beforehand; `None` to adapt them.
-        keys: The keys, when they are known beforehand; `None` to adapt them.
-        size: Number of token ids; filled in by the feature layer.
-        num_keys: Number of key ids; filled in by the feature layer.
+        vocabulary, keys: Tokens and keys, when they are known beforehand; `None` to adapt them.
+        size, num_keys: Numbers of token and of key ids; filled in by the feature layer.
     """
 
     kind: ClassVar[str] = "attributes"
@@ -245,13 +239,13 @@ class Attributes:
     def __post_init__(self) -> None:
         check.feature(self)
         check.counts(self, 1, "max_count", "max_length", "min_count", "max_size")
-        check.counts(self, NUM_RESERVED_IDS, "num_keys")
+        check.counts(self, 2, "num_keys")
         check.values(self, str)
         check.values(self, str, "keys")
 
     @property
     def key_feature(self) -> Categorical:
-        """The keys as a feature of their own, `<name>_keys`: what their vocabulary belongs to."""
+        """The keys as a feature of their own: a Categorical `<name>_keys`."""
         return Categorical(f"{self.name}_keys", self.role, vocabulary=self.keys, size=self.num_keys)
 
     @property

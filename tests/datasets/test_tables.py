@@ -5,8 +5,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 
-from tfrecs.datasets import Tables, columns
+from tfrecs.datasets import Tables
 from tfrecs.spec import (
+    Attributes,
     Categorical,
     Cross,
     FeatureSpec,
@@ -188,6 +189,28 @@ def test_a_bad_table_is_refused_by_table_column_and_row(change, message):
         world(**change)
 
 
+NESTED = FeatureSpec((*FEATURES, Vector("photos", dim=2, max_count=3), Attributes("facts")))
+
+
+@pytest.mark.parametrize(
+    "changed, message",
+    [
+        ({"photos": [[1.0, 2.0], None]}, "`photos` of `candidates` must hold lists of vectors of"),
+        ({"photos": [[["a"]], None]}, "`photos` of `candidates` must hold lists of vectors of num"),
+        (
+            {"photos": [[[1.0, 2.0]], [[1.0, 2.0], [np.inf, 1.0]]]},
+            "`photos` of `candidates` must hold finite numbers. Received: inf in row 1",
+        ),
+        ({"facts": ["brand", "size"]}, "`facts` of `candidates` must hold maps, structs or lists"),
+    ],
+)
+def test_columns_of_lists_of_lists_are_checked(changed, message):
+    good = {"photos": [[[1.0, 2.0]], None], "facts": [{"brand": "x"}, None]}
+    assert world(candidates=good, spec=NESTED).candidates.num_columns == 7
+    with pytest.raises(ValueError, match=message):
+        world(candidates=good | changed, spec=NESTED)
+
+
 def test_minus_one_is_no_integer_id():
     spec = FeatureSpec(
         (
@@ -245,13 +268,3 @@ def test_a_table_of_items_needs_their_id():
     message = r"`candidates` must be `None`, since the spec has no candidate id.*Add"
     with pytest.raises(ValueError, match=message):
         impressions(candidates=items)
-
-
-def test_several_vectors_a_row_are_lists_of_lists_of_finite_numbers():
-    feature = Vector("image", "candidate", dim=2, max_count=3)
-    columns.check_type("candidates", pa.chunked_array([[[[0.0, 1.0]], []]]), feature)
-    with pytest.raises(ValueError, match="must hold lists of lists of numbers"):
-        columns.check_type("candidates", pa.chunked_array([[[0.0, 1.0]]]), feature)
-    wrong = pa.chunked_array([[[[0.0, 1.0]], [[1.0, 1.0], [float("nan"), 2.0]]]])
-    with pytest.raises(ValueError, match=r"finite numbers. Received: nan in row 1 \(1 such"):
-        columns.check_values("candidates", wrong, feature)

@@ -6,6 +6,7 @@ import tensorflow as tf
 from tfrecs.layers import EmbeddingBag, FieldRows, embedding_bag
 from tfrecs.optimizers import LazyAdam, SparseAdagrad
 from tfrecs.spec import (
+    Attributes,
     Categorical,
     Cross,
     FeatureSpec,
@@ -62,6 +63,15 @@ def test_numbers_and_vectors_scale_and_project():
     layer.projections[0].assign([[1, 0], [0, 1], [1, 1]])
     fields = layer({"age": np.float32([0.5]), "image": np.float32([[1, 2, 3]])})
     np.testing.assert_allclose(fields, [[[0.5, 1], [4, 5]]])
+
+
+def test_several_vectors_are_the_mean_of_those_that_are_there():
+    layer = bag(Vector("images", dim=3, max_count=2))
+    layer.projections[0].assign([[1, 0], [0, 1], [1, 1]])
+    images = np.float32([[[1, 2, 3], [3, 2, 1]], [[1, 2, 3], [0, 0, 0]], [[0, 0, 0]] * 2])
+    mask = np.array([[True, True], [True, False], [False, False]])
+    fields = layer({"images": images, "images_mask": mask})
+    np.testing.assert_allclose(fields, [[[4, 4]], [[4, 5]], [[0, 0]]])
 
 
 def test_binned_numbers_are_ids():
@@ -184,6 +194,7 @@ def test_free_memory_is_known_on_linux():
             r"`spec` must be of ids, numbers and vectors.*'at' out",
         ),
         ((Sequence("prices", dtype="float32"),), {}, r"`spec` must be of ids.*'prices' out"),
+        ((Attributes("facts", size=5),), {}, r"`spec` must be of ids.*'facts' out"),
         ((Numeric("click", "label"),), {}, r"`spec` must be with a feature of role query"),
         ((USER,), {"dim": 0}, r"`embedding_dim` must be greater than 0"),
         ((USER,), {"combiner": "max"}, r"`combiner` must be one of"),

@@ -1,5 +1,7 @@
 """Data sets: `Tables` of events, queries and candidates, and where they come from."""
 
+from tfrecs.datasets.audio_clips import audio_clips as audio_clips
+from tfrecs.datasets.audio_clips import read_audio as read_audio
 from tfrecs.datasets.avazu import avazu as avazu
 from tfrecs.datasets.avazu import avazu_spec as avazu_spec
 from tfrecs.datasets.avazu import read_avazu as read_avazu
@@ -15,8 +17,13 @@ from tfrecs.datasets.demo_news import demo_impressions as demo_impressions
 from tfrecs.datasets.demo_shop import demo_shop as demo_shop
 from tfrecs.datasets.demo_shop import demo_shop_stream as demo_shop_stream
 from tfrecs.datasets.demo_shop_tables import ShopTables as ShopTables
+from tfrecs.datasets.fashion import Products as Products
+from tfrecs.datasets.fashion import fashion_products as fashion_products
 from tfrecs.datasets.files import OwnTables as OwnTables
 from tfrecs.datasets.files import read_tables as read_tables
+from tfrecs.datasets.grocery import grocery as grocery
+from tfrecs.datasets.grocery import grocery_relations as grocery_relations
+from tfrecs.datasets.gtzan import gtzan as gtzan
 from tfrecs.datasets.impressions import Impressions as Impressions
 from tfrecs.datasets.known import KNOWN as KNOWN
 from tfrecs.datasets.known import read_known as read_known
@@ -26,6 +33,7 @@ from tfrecs.datasets.mind import write_mind as write_mind
 from tfrecs.datasets.movielens import movielens as movielens
 from tfrecs.datasets.movielens import movielens_folds as movielens_folds
 from tfrecs.datasets.movielens import ncf_leave_one_out as ncf_leave_one_out
+from tfrecs.datasets.scientific import scientific as scientific
 from tfrecs.datasets.session_files import UserSequences as UserSequences
 from tfrecs.datasets.session_files import diginetica as diginetica
 from tfrecs.datasets.session_files import globo as globo

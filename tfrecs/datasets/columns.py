@@ -7,7 +7,16 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from tfrecs import checks
-from tfrecs.spec import Categorical, Feature, MultiCategorical, Numeric, Sequence, Text, Vector
+from tfrecs.spec import (
+    Attributes,
+    Categorical,
+    Feature,
+    MultiCategorical,
+    Numeric,
+    Sequence,
+    Text,
+    Vector,
+)
 
 
 def check_present(table: str, rows: pa.Table, name: str) -> None:
@@ -22,20 +31,43 @@ def check_present(table: str, rows: pa.Table, name: str) -> None:
 def check_type(table: str, column: pa.ChunkedArray, feature: Feature) -> None:
     """Raises ValueError unless the values of `column` are of the type that `feature` says."""
     kind = column.type
-    depth = int(isinstance(feature, MultiCategorical | Sequence | Vector))
-    if isinstance(feature, Vector) and feature.max_count is not None:
-        depth = 2  # several vectors a row
-    for _ in range(depth):
-        kind = kind.value_type if is_list(kind) else pa.null()
+    several = isinstance(feature, Vector) and feature.max_count is not None
+    if several or isinstance(feature, Attributes):
+        _check_nested(table, column, feature)
+        return
+    listed = isinstance(feature, MultiCategorical | Sequence | Vector)
+    if listed and is_list(kind):
+        kind = kind.value_type
+    elif listed:
+        kind = pa.null()
     if pa.types.is_dictionary(kind):
         kind = kind.value_type
     wanted, fits = _wanted(feature, kind)
     if not fits:
-        wanted = depth * "lists of " + wanted
+        wanted = f"lists of {wanted}" if listed else wanted
         raise ValueError(
             f"Column `{feature.name}` of `{table}` must hold {wanted}, as its feature "
             f"{type(feature).__name__} says. Received: {column.type}. "
             "Cast the column, or give the feature another kind or dtype."
+        )
+
+
+def _check_nested(table: str, column: pa.ChunkedArray, feature: Feature) -> None:
+    """Raises ValueError unless a column holds lists of vectors, or attributes."""
+    kind = column.type
+    inner = kind.value_type if is_list(kind) else kind
+    if isinstance(feature, Attributes):
+        pairs = pa.types.is_struct(inner) or (is_list(kind) and is_list(inner))
+        wanted, fits = "maps, structs or lists of pairs", pa.types.is_map(kind) or pairs
+    else:
+        number = is_list(kind) and is_list(inner)
+        number = number and _wanted(Numeric(feature.name), inner.value_type)[1]
+        wanted, fits = "lists of vectors of numbers", number
+    if not fits:
+        raise ValueError(
+            f"Column `{feature.name}` of `{table}` must hold {wanted}, as its feature "
+            f"{type(feature).__name__} says. Received: {kind}. "
+            "Cast the column, or give the feature another kind."
         )
 
 
@@ -61,9 +93,11 @@ def check_values(
         missing = _missing(column, feature)
         _refuse(table, feature.name, missing, "has no value", "Drop the rows without one.")
     parts, offsets = column, None
-    while is_list(parts.type):
-        parents = pc.list_parent_indices(parts)
-        offsets = parents if offsets is None else offsets.take(parents)
+    if is_list(column.type):
+        parts = pc.list_flatten(column)
+        offsets = pc.list_parent_indices(column)
+    if offsets is not None and is_list(parts.type):
+        offsets = offsets.take(pc.list_parent_indices(parts))
         parts = pc.list_flatten(parts)
     if pa.types.is_floating(parts.type):
         wrong = pc.fill_null(pc.invert(pc.is_finite(parts)), False)

@@ -10,9 +10,11 @@ from tfrecs.datasets.avazu import avazu
 from tfrecs.datasets.citeulike import citeulike
 from tfrecs.datasets.criteo import criteo
 from tfrecs.datasets.demo import demo
+from tfrecs.datasets.grocery import grocery
 from tfrecs.datasets.histories import session_tables
 from tfrecs.datasets.lastfm import hetrec_lastfm
 from tfrecs.datasets.movielens import movielens
+from tfrecs.datasets.scientific import scientific
 from tfrecs.datasets.session_files import diginetica, globo, session_folder
 from tfrecs.datasets.tables import Tables
 
@@ -68,6 +70,16 @@ KNOWN = {
     "citeulike-a": Known(
         "204,986 articles in the libraries of 5,551 users",
         lambda data_dir: citeulike(data_dir or ""),
+        local=True,
+    ),
+    "amazon-scientific": Known(
+        "59,427 interactions of 8,442 users with 4,385 items of known text, UniSRec's split",
+        lambda data_dir: scientific(data_dir or ""),
+        local=True,
+    ),
+    "amazon-grocery": Known(
+        "121,892 interactions of 14,681 users with 8,713 items, as ReChorus keeps them",
+        lambda data_dir: grocery(data_dir or ""),
         local=True,
     ),
     "criteo": Known(

@@ -10,6 +10,7 @@ import tensorflow as tf
 
 from tfrecs import checks
 from tfrecs.export.requests import MISSING
+from tfrecs.features import nested
 
 _ARROW = {"string": pa.large_string(), "int64": pa.int64(), "float32": pa.float32()}
 _NUMPY: dict[str, Any] = {"string": object, "int64": np.int64, "float32": np.float32}
@@ -48,7 +49,7 @@ def padded(column: pa.ChunkedArray, spec: tf.TensorSpec) -> np.ndarray:
     """Returns a column as an array with missing values for nulls, short lists and one row more.
 
     Args:
-        column: Values, or lists of values.
+        column: Values, lists of values, vectors or pairs of texts.
         spec: Raw signature of the feature: dtype, and the width of lists (`None`: the longest).
 
     Example:
@@ -62,6 +63,8 @@ def padded(column: pa.ChunkedArray, spec: tf.TensorSpec) -> np.ndarray:
     if len(spec.shape) == 1:
         values = pc.fill_null(column.cast(_ARROW[kind]), pa.scalar(missing, _ARROW[kind]))
         return np.append(values.to_numpy().astype(_NUMPY[kind]), missing).astype(_NUMPY[kind])
+    if len(spec.shape) == 3:
+        return _padded_lists(column, spec)
     lists = column.cast(pa.large_list(_ARROW[kind])).combine_chunks()
     lengths = pc.fill_null(pc.list_value_length(lists), 0).to_numpy()  # (C,)
     width = spec.shape[1] or int(lengths.max(initial=0))
@@ -69,4 +72,15 @@ def padded(column: pa.ChunkedArray, spec: tf.TensorSpec) -> np.ndarray:
     inside = np.arange(width) < lengths[:, None]  # (C, width)
     values = pc.fill_null(pc.list_flatten(lists), pa.scalar(missing, _ARROW[kind]))
     out[:-1][inside] = values.to_numpy(zero_copy_only=False)
+    return out
+
+
+def _padded_lists(column: pa.ChunkedArray, spec: tf.TensorSpec) -> np.ndarray:
+    """Returns lists of vectors or of pairs as an array `(C + 1, longest, width)`."""
+    kind, width = spec.dtype.name, spec.shape[2]
+    rows = nested.rows_of(column, spec.name, width, kind, MISSING[kind])
+    most = max([1, *map(len, rows)])
+    out = np.full((len(rows) + 1, most, width), MISSING[kind], _NUMPY[kind])
+    for place, row in enumerate(rows):
+        out[place, : len(row)] = row or out[place, :0]
     return out

@@ -12,8 +12,9 @@ import tensorflow as tf
 from tfrecs import checks
 from tfrecs.export.catalogue import SCORE
 from tfrecs.export.servable import EMBEDDING, Signatures
-from tfrecs.features import FeatureTransform
+from tfrecs.features import FeatureTransform, nested
 from tfrecs.retrieval import Index
+from tfrecs.spec import Attributes
 
 Rows = dict[str, Any]  # lists of raw values by column, themselves lists padded to one length
 _SAMPLES = 256
@@ -81,6 +82,11 @@ def table_rows(argument: str, table: pa.Table, specs: Mapping[str, tf.TensorSpec
             expectation = f"a table with the column {name!r}, which the model reads"
             raise ValueError(checks.expected(argument, expectation, table.column_names))
         column = table[name].slice(0, _SAMPLES)
+        kind = spec.dtype.name
+        if len(spec.shape) == 3:
+            lists = nested.rows_of(column, name, spec.shape[2], kind, MISSING[kind])
+            rows[name] = _filled(lists, spec)
+            continue
         if pa.types.is_temporal(column.type):
             column = column.cast(pa.int64())
         rows[name] = _filled(column.to_pylist(), spec)
@@ -94,6 +100,15 @@ def _vocabulary_rows(transform: FeatureTransform, specs: Mapping[str, tf.TensorS
         if transform.spec.owner(name).name in transform.learned.counts:
             values = transform.vocabulary(name)[:_SAMPLES].tolist() or values
         known = [values[row % len(values)] for row in range(_SAMPLES)]
+        if len(spec.shape) == 3:
+            feature, width = transform.spec[name], spec.shape[2]
+            if isinstance(feature, Attributes):
+                keys = transform.vocabulary(feature.key_feature.name).tolist() or [""]
+                pairs = [[[keys[row % len(keys)], known[row]]] for row in range(_SAMPLES)]
+                rows[name] = _filled(pairs, spec)
+            else:
+                rows[name] = _filled([[[value] * width] for value in known], spec)
+            continue
         rows[name] = known if len(spec.shape) == 1 else _filled([[v] for v in known], spec)
     return rows
 
@@ -103,7 +118,9 @@ def with_odd_rows(rows: Rows, specs: Mapping[str, tf.TensorSpec]) -> Rows:
     more = {}
     for name, spec in specs.items():
         odd = [UNKNOWN[spec.dtype.name], MISSING[spec.dtype.name]]
-        if len(spec.shape) > 1:
+        if len(spec.shape) == 3:
+            odd = [[[value] * spec.shape[2]] for value in odd]
+        elif len(spec.shape) > 1:
             odd = [[value] * (spec.shape[1] or 1) for value in odd]
         more[name] = _filled(rows[name] + odd, spec)
     return more
@@ -113,6 +130,10 @@ def _filled(values: list[Any], spec: tf.TensorSpec) -> list[Any]:
     missing = MISSING[spec.dtype.name]
     if len(spec.shape) == 1:
         return [missing if value is None else value for value in values]
+    if len(spec.shape) == 3:
+        most = max(map(len, values), default=0)
+        nothing = [[missing] * spec.shape[2]]
+        return [row + nothing * (most - len(row)) for row in values]
     lists = [[missing if v is None else v for v in value or []] for value in values]
     width = spec.shape[1] or max(map(len, lists), default=0)
     return [(row + [missing] * width)[:width] for row in lists]
@@ -126,8 +147,10 @@ def to_example(rows: Rows, row: int, specs: Mapping[str, tf.TensorSpec]) -> byte
         values = list(value) if isinstance(value, list) else [value]
         if all(_is_missing(value, spec) for value in values):
             continue
-        while spec.shape[1:] == [None] and _is_missing(values[-1], spec):
+        while spec.shape[1:2] == [None] and _is_missing(values[-1], spec):
             values.pop()
+        if len(spec.shape) == 3:
+            values = [value for inner in values for value in inner]
         if spec.dtype == tf.string:
             texts = tf.train.BytesList(value=[text.encode() for text in values])
             features[name] = tf.train.Feature(bytes_list=texts)
@@ -140,6 +163,8 @@ def to_example(rows: Rows, row: int, specs: Mapping[str, tf.TensorSpec]) -> byte
 
 
 def _is_missing(value: Any, spec: tf.TensorSpec) -> bool:
+    if isinstance(value, list):
+        return all(_is_missing(inner, spec) for inner in value)
     if spec.dtype.is_floating:
         return bool(value != value)  # -1 is a number like others
     return bool(value == MISSING[spec.dtype.name])

@@ -9,7 +9,7 @@ from tfrecs import checks
 from tfrecs.export.catalogue import NAME, SCORE, Catalogue
 from tfrecs.features import FeatureTransform
 from tfrecs.features.vocabulary import missing_value
-from tfrecs.spec import Role
+from tfrecs.spec import Attributes, Role, batch_keys
 
 EMBEDDING = "embedding"
 RESERVED = ("k", "exclude", "examples")  # inputs that are no features
@@ -48,7 +48,7 @@ def features_read(
             operations += operation.control_inputs
     inputs = zip(sorted(specs), graph.inputs, strict=False)  # captured variables follow
     keys = {key for key, tensor in inputs if tensor.op.name in reached}
-    read = tuple(name for name in names if keys & {name, f"{name}_mask"})
+    read = tuple(name for name in names if keys & set(batch_keys(transform.spec[name])))
     if not read:
         raise ValueError(checks.expected("model", f"one that reads features of {roles}", names))
     for name in transform.raw_signature(read):
@@ -225,7 +225,9 @@ class Servable(tf.Module):
         self.weights = list(used.values())
         self.parts = list(parts)
         spec, learned = transform.spec, transform.learned
-        owners = dict.fromkeys(spec.owner(name).name for name in transform.raw_signature(names))
+        features = [spec[name] for name in transform.raw_signature(names)]
+        owners = dict.fromkeys(spec.owner(feature.name).name for feature in features)
+        owners |= dict.fromkeys(f.key_feature.name for f in features if isinstance(f, Attributes))
         self.lookups = [learned.lookups[name] for name in owners if name in learned.lookups]
 
 

@@ -79,7 +79,8 @@ def _layout(field: pa.Field, feature: Feature | None) -> Layout:
     if dtype is None:
         raise TypeError(
             f"Column `{field.name}` must hold text, numbers, times or lists of them. Received: "
-            f"{field.type}. Leave it out, or cast it: table.set_column(...)."
+            f"{field.type}. Leave it out, cast it: table.set_column(...), or give a spec that says "
+            "what it is."
         )
     unit = _unit(kind)
     if feature is not None:

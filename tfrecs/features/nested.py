@@ -1,5 +1,7 @@
 """Arrow columns whose rows are lists of lists: several vectors, pairs of a key and a value."""
 
+from typing import Any
+
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -158,6 +160,15 @@ def _texts(name: str, column: pa.ChunkedArray) -> pa.ChunkedArray:
 def row_of(place: int, lengths: np.ndarray) -> int:
     """Returns the row that the value at `place` of a flattened column belongs to."""
     return int(np.searchsorted(np.cumsum(lengths), place, side="right"))
+
+
+def rows_of(column: pa.ChunkedArray, name: str, width: int, dtype: str, missing: Any) -> list[Any]:
+    """Returns a column as nested Python lists, `missing` in the place of nulls."""
+    values, lengths = flat(name, width, dtype, column)
+    listed = [missing if value is None else value for value in values.to_pylist()]
+    inner = [listed[start : start + width] for start in range(0, len(listed), width)]
+    ends = np.cumsum(lengths)
+    return [inner[end - length : end] for end, length in zip(ends, lengths, strict=True)]
 
 
 def flat(

@@ -56,7 +56,7 @@ class EmbeddingBag(keras.layers.Layer):
     Each feature becomes a field, a vector of length `dim`:
 
     - an id its row; a list of ids the mean, the sum, or the sum over `sqrt(n)` of its rows;
-    - a number `x v`, with one vector `v` a feature; a Vector `x V`.
+    - a number `x v`, with one vector `v` a feature; a Vector `x V`, several a row their mean.
 
     The features' ids follow each other in the table, a shared vocabulary once. With `max_rows`, a
     feature of more ids has two short tables instead of a long one (quotient and remainder), and
@@ -152,11 +152,14 @@ class EmbeddingBag(keras.layers.Layer):
             self.vectors.append(name)
         elif isinstance(feature, Numeric) and feature.normalize not in BINNED:
             self.numbers.append(name)
-        elif not hasattr(feature, "size") or getattr(feature, "dtype", None) == "float32":
+        elif (
+            feature.kind == "attributes"
+            or not hasattr(feature, "size")
+            or getattr(feature, "dtype", None) == "float32"
+        ):
             remedy = f"Leave {name!r} out: spec.select(...)."
-            raise ValueError(
-                checks.expected("spec", "of ids, numbers and vectors", feature, remedy)
-            )
+            wanted = "of ids, numbers and vectors"
+            raise ValueError(checks.expected("spec", wanted, feature, remedy))
         elif feature.size is None:
             remedy = "Use the spec of an adapted FeatureTransform, transform.spec, or set size=..."
             raise ValueError(
@@ -217,6 +220,9 @@ class EmbeddingBag(keras.layers.Layer):
             fields.append(values * ops.cast(self.number_vectors, self.compute_dtype))
         for name, projection in zip(self.vectors, self.projections, strict=True):
             vector = ops.cast(column(batch, name), self.compute_dtype)
+            if f"{name}_mask" in batch:  # (B, I, E), padded with zeros
+                count = ops.sum(ops.cast(batch[f"{name}_mask"], vector.dtype), 1, keepdims=True)
+                vector = ops.sum(vector, axis=1) / ops.maximum(count, 1)
             field = ops.matmul(vector, ops.cast(projection, self.compute_dtype))
             fields.append(ops.expand_dims(field, 1))
         if len(fields) == 1 and not self.several:

@@ -7,6 +7,7 @@ import pyarrow as pa
 
 from tfrecs import checks
 from tfrecs.spec import (
+    Attributes,
     Categorical,
     Cross,
     Feature,
@@ -112,8 +113,9 @@ def random_table(spec: FeatureSpec, num_rows: int, seed: int = 0) -> pa.Table:
     ['user_id_0', 'user_id_1', 'user_id_2']
     """
     random = np.random.default_rng(seed)
+    sizes: dict[str, np.ndarray] = {}
     columns = {
-        feature.name: _column(feature, spec, num_rows, random)
+        feature.name: _column(feature, spec, num_rows, random, sizes)
         for feature in spec
         if not isinstance(feature, Cross)
     }
@@ -130,7 +132,11 @@ def id_values(feature: Any, number: int) -> list[Any]:
 
 
 def _column(
-    feature: Feature, spec: FeatureSpec, rows: int, random: np.random.Generator
+    feature: Feature,
+    spec: FeatureSpec,
+    rows: int,
+    random: np.random.Generator,
+    sizes: dict[str, np.ndarray],
 ) -> pa.Array:
     if isinstance(feature, Numeric):
         label = feature.role == "label"
@@ -138,6 +144,15 @@ def _column(
         return pa.array(numbers.astype(np.float32))
     if isinstance(feature, Timestamp):
         return pa.array(1_700_000_000 + np.sort(random.integers(0, 86_400, rows)))
+    if isinstance(feature, Vector) and feature.max_count is not None:
+        counts = random.integers(0, feature.max_count + 1, rows)
+        several = [random.normal(size=(n, feature.dim)).tolist() for n in counts]
+        return pa.array(several, pa.list_(pa.list_(pa.float32())))
+    if isinstance(feature, Attributes):
+        keys = feature.keys or ("brand", "colour", "size")
+        words = feature.vocabulary or tuple(f"word{i}" for i in range(NUM_VALUES))
+        pairs = [[(key, str(random.choice(words))) for key in keys] for _ in range(rows)]
+        return pa.array(pairs, pa.map_(pa.string(), pa.string()))
     if isinstance(feature, Vector):
         vectors = random.normal(size=(rows, feature.dim)).astype(np.float32)
         return pa.array(vectors.tolist(), pa.list_(pa.float32()))
@@ -147,7 +162,8 @@ def _column(
     if isinstance(feature, Categorical) and feature.is_id:
         return pa.array(id_values(feature, rows))
     if isinstance(feature, Sequence) and feature.dtype == "float32":
-        return pa.array([random.random(n).tolist() for n in _lengths(rows, random)])
+        lengths = _lengths(spec.leader(feature.name).name, rows, random, sizes)
+        return pa.array([random.random(n).tolist() for n in lengths])
     owner: Any = feature
     while owner.shared_with is not None:
         owner = spec[owner.shared_with]
@@ -155,8 +171,14 @@ def _column(
     values = np.array(id_values(owner, rows if is_id else NUM_VALUES))
     if isinstance(feature, Categorical):
         return pa.array(random.choice(values, rows))
-    return pa.array([random.choice(values, n).tolist() for n in _lengths(rows, random)])
+    lengths = _lengths(spec.leader(feature.name).name, rows, random, sizes)
+    return pa.array([random.choice(values, n).tolist() for n in lengths])
 
 
-def _lengths(rows: int, random: np.random.Generator) -> np.ndarray:
-    return random.integers(1, LONGEST + 1, rows)
+def _lengths(
+    leader: str, rows: int, random: np.random.Generator, sizes: dict[str, np.ndarray]
+) -> np.ndarray:
+    """Returns how long lists are: as long as those that they are aligned with."""
+    if leader not in sizes:
+        sizes[leader] = random.integers(1, LONGEST + 1, rows)
+    return sizes[leader]

@@ -5,7 +5,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 
-from tfrecs.datasets import Tables, columns, demo
+from tfrecs.datasets import Tables, demo
 from tfrecs.spec import (
     Attributes,
     Categorical,
@@ -277,13 +277,3 @@ def test_tables_show_their_sizes_and_columns_and_none_of_their_rows():
     assert shown[2].startswith("  queries             20 rows: user_id")
     assert shown[4] == "  positive   (clicked == 1)"
     assert max(map(len, shown)) <= 100
-
-
-def test_several_vectors_a_row_are_lists_of_lists_of_finite_numbers():
-    feature = Vector("image", "candidate", dim=2, max_count=3)
-    columns.check_type("candidates", pa.chunked_array([[[[0.0, 1.0]], []]]), feature)
-    with pytest.raises(ValueError, match="must hold lists of vectors of numbers"):
-        columns.check_type("candidates", pa.chunked_array([[[0.0, 1.0]]]), feature)
-    wrong = pa.chunked_array([[[[0.0, 1.0]], [[1.0, 1.0], [float("nan"), 2.0]]]])
-    with pytest.raises(ValueError, match=r"finite numbers. Received: nan in row 1 \(1 such"):
-        columns.check_values("candidates", wrong, feature)

@@ -24,7 +24,7 @@ class Chances:
     def shown_and_clicked(
         self,
         rows: np.ndarray,
-        day: np.ndarray,
+        day: np.ndarray | None,
         interest: np.ndarray,
         begin: np.ndarray,
         moment: np.ndarray,
@@ -33,23 +33,26 @@ class Chances:
 
         Args:
             rows: The users, int `(B,)`.
-            day: The days, int `(B,)`.
+            day: The days, int `(B,)`; `None` for the mean of all days.
             interest: Their shares of all topics on that day, `(B, K)`.
             begin: Chances of the topic that the session begins with, `(B, K)`.
             moment: Chances of the topic of the moment, `(B, K)`.
         """
         setting = self.items.world
-        in_topic, in_all = self.display
+        in_topic, in_all = (
+            shown.mean(axis=0, keepdims=True) if day is None else shown[day]
+            for shown in self.display
+        )
         like, matched = self.match(interest)
         appeal = self.appeal(rows)
         click_in, click_out = (world.click_chance(matched, appeal, mood) for mood in (1.0, 0.0))
         now = moment[:, self.items.topic]
         click = now * click_in + (1 - now) * click_out  # whatever the moment
         personal = world.FOCUS * now * click_in + (1 - world.FOCUS) * like * click
-        shown: np.ndarray = world.POPULAR_SHARE * in_all[day] * click
-        shown += (1 - world.POPULAR_SHARE) * in_topic[day] * personal
+        shown: np.ndarray = world.POPULAR_SHARE * in_all * click
+        shown += (1 - world.POPULAR_SHARE) * in_topic * personal
         if setting.sought:
-            result = begin[:, self.items.topic] * in_topic[day]
+            result = begin[:, self.items.topic] * in_topic
             result *= world.click_chance(matched, appeal + world.SOUGHT_CLICK, 1.0)
             shown = (1 - setting.of_search) * shown + setting.of_search * result
         shown *= self.examined(rows)

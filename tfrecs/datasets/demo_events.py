@@ -16,6 +16,7 @@ HOME, SEARCH, RELATED = range(3)  # positions in demo_topics.SURFACES
 # logits of a save and a cart after a click, before pleasure, on each surface
 _SAVE = np.array([-4.1, -4.7, -3.5], np.float32)
 _CART = np.array([-6.5, -5.5, -6.7], np.float32)
+_KEEN = 1.2  # logit of a save and a cart that pleasure is worth
 _BUY = np.array([0.0, 0.8, -0.2], np.float32)  # what a surface adds to the logit of a purchase
 _HIDE = np.array([0.03, 0.008, 0.02], np.float32)  # chance of a hide without pleasure
 
@@ -308,7 +309,7 @@ def _act(
     hidden = rng.random(len(surface), np.float32) < _HIDE[surface] * np.exp(-pleased)
     action: np.ndarray = (hidden & ~clicked) * np.int8(HIDE)
     rows = np.flatnonzero(clicked)
-    keen = 1.2 * pleased[rows]
+    keen = _KEEN * pleased[rows]
     chance = rng.random((2, len(rows)), np.float32)
     saved = chance[0] < world.sigmoid(keen + _SAVE[surface[rows]])
     carted = chance[1] < world.sigmoid(keen + _CART[surface[rows]])

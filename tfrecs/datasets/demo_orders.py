@@ -24,12 +24,13 @@ BASKET_SCHEMA = pa.schema(
     {
         "basket_id": pa.int64(),
         "user_id": pa.string(),
+        "place": pa.int64(),
         "item_id": pa.string(),
         "timestamp": pa.int64(),
     }
 )
 COMPLEMENT = 0.8  # share of a basket's companions that complete its first item
-MORE = 0.4  # chance that yet another companion follows
+MORE = 0.5  # chance of a second companion
 _BOUGHT_LATER = {SAVE: 0.7, CART: 0.9, PURCHASE: 1.0}  # chances that an action ends in a basket
 _DAYS_LATER = 2.0  # on average, unless bought at once
 _PHRASES = tuple(
@@ -105,9 +106,10 @@ def baskets_of(
 ) -> pa.RecordBatch:
     """Draws the baskets: all purchases, much of what was put in the cart or saved, and companions.
 
-    A basket's first item is what the event was about. One companion or more follow: mostly of the
-    same kit and the next topic of the category, else any item, by weight. What is not yet published
-    is not bought, and an item stands in a basket once. A basket has its event's number.
+    A basket's first item is what the event was about. A companion or two follow: mostly of the same
+    kit, one of the next topic of the category and one of the topic after it, else any item, by
+    weight. What is not yet published is not bought, and an item stands in a basket once. A basket
+    has its event's number.
     """
     items, wares, kits = parts
     chance = np.zeros(6)
@@ -116,9 +118,10 @@ def baskets_of(
     later = rng.exponential(_DAYS_LATER * world.SECONDS_PER_DAY, len(rows)).astype(np.int64)
     later[chunk.action[rows] == PURCHASE] = 0
     anchor, time = chunk.item[rows], chunk.time[rows] + later
-    companions = rng.geometric(1.0 - MORE, len(rows))
-    basket = np.repeat(np.arange(len(rows)), companions)
-    topic = world.siblings(items.topic[anchor])[basket]
+    second = np.flatnonzero(rng.random(len(rows)) < MORE)
+    basket = np.concatenate([np.arange(len(rows)), second])
+    step = np.repeat([1, 2], [len(rows), len(second)])
+    topic = world.siblings(items.topic[anchor][basket], step)
     kit = wares.kit[anchor][basket]
     low, high = kits.edges[topic, kit], kits.edges[topic, kit + 1]
     anything = rng.random(len(basket)) >= COMPLEMENT
@@ -127,11 +130,14 @@ def baskets_of(
     item = kits.order[np.searchsorted(kits.line, place, side="right") - 1]
     there = items.published[item] * world.SECONDS_PER_DAY < time[basket]
     item, basket = np.r_[anchor, item[there]], np.r_[np.arange(len(rows)), basket[there]]
-    once = np.unique(basket * len(items.topic) + item)
-    basket, item = once // len(items.topic), once % len(items.topic)
+    once = np.unique(basket * len(items.topic) + item, return_index=True)[1]
+    once = once[np.lexsort((once, basket[once]))]  # by basket, as they came
+    basket, item = basket[once], item[once]
+    place = np.arange(len(basket)) - np.searchsorted(basket, basket)
     columns = {
         "basket_id": first_event + rows[basket],
         "user_id": user_ids.take(pa.array(chunk.user[rows][basket])),
+        "place": place,
         "item_id": item_ids.take(pa.array(item)),
         "timestamp": time[basket] + world.START,
     }

@@ -78,7 +78,7 @@ def demo_shop(
 
     >>> tables = demo_shop(num_users=50, num_items=50, num_events=1_000)
     >>> tables.events.select(["surface", "action", "seconds_watched"]).slice(3, 1).to_pylist()
-    []
+    [{'surface': 'home', 'action': 'view', 'seconds_watched': 0.0}]
     >>> tables.product_queries.num_rows, tables.truth.relevance(tables.product_queries).shape
     (50, (50, 50))
     """
@@ -175,7 +175,7 @@ def _table(name: str, maker: Maker, batches: list[pa.RecordBatch]) -> pa.Table:
     table = pa.Table.from_batches(batches, schema_of(name, maker.fields))
     if "timestamp" not in table.column_names:
         return table
-    ties = ("timestamp", "basket_id", "query_id", "user_id", "item_id")
+    ties = ("timestamp", "basket_id", "place", "query_id", "user_id", "item_id")
     keys = [
         key for key in ties if key in table.column_names and (name, key) != ("events", "item_id")
     ]

@@ -128,4 +128,12 @@ class Maker:
     def truth(self, skills: list[list[str]], focus: np.ndarray, last: np.ndarray) -> Truth:
         """Returns what the world knows, of all its chunks."""
         parts = (self.wares, self.space, self.kits, self.asked, self.item_ids, self.fields)
-        return Truth(self.items, self.users, self.user_ids, skills, focus, last, shop=Shop(*parts))
+        return Truth(
+            self.items,
+            self.users,
+            self.user_ids,
+            skills,
+            focus,
+            last,
+            shop=Shop(*parts),
+        )

@@ -86,8 +86,9 @@ class ShopTables(Tables):
 
     @property
     def baskets(self) -> pa.Table:
-        """What was bought together: basket_id, user_id, item_id, timestamp; a row an item.
+        """What was bought together: basket_id, user_id, place, item_id, timestamp; a row an item.
 
+        The first item, at place 0, is what the basket is about, and a companion or two follow.
         All purchases of the events, and what was bought in the shop's houses after a save or a
         cart.
         """

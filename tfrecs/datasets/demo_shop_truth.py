@@ -10,7 +10,7 @@ from scipy.special import ndtr
 from tfrecs import checks
 from tfrecs.datasets import demo_world as world
 from tfrecs.datasets.demo_asked import Asked
-from tfrecs.datasets.demo_orders import COMPLEMENT, Kits
+from tfrecs.datasets.demo_orders import COMPLEMENT, MORE, Kits
 from tfrecs.datasets.demo_wares import Space, Wares
 from tfrecs.datasets.demo_world import Items
 
@@ -97,16 +97,18 @@ def seconds_after_click(log_mean: np.ndarray, duration: np.ndarray) -> np.ndarra
 def companion_chance(
     items: Items, shop: Shop, anchor: np.ndarray, companion: np.ndarray
 ) -> np.ndarray:
-    """Returns how probable it is that an item follows another in its basket, float64 `(N,)`.
+    """Returns how probable it is that the companion of a basket's first item is another one.
 
-    `P(j | i) = 0.8 [j of i's kit and of the next topic] w_j / (weight of these)
-    + 0.2 w_j / (weight of all)`, as if both were published.
+    `P(j | i) = 0.8 s w_j / (weight of j's kit in its topic) + 0.2 w_j / (weight of all)`, where s
+    is 2/3 for an item of i's kit and the next topic, 1/3 for one of the topic after it, else 0: as
+    one companion in three is a second one. As if both were published.
     """
-    kits, kit = shop.kits, shop.wares.kit
-    topic = world.siblings(items.topic[anchor])
-    of_kit = (items.topic[companion] == topic) & (kit[companion] == kit[anchor])
-    weight = kits.edges[topic, kit[anchor] + 1] - kits.edges[topic, kit[anchor]]
+    kits, kit, topic = shop.kits, shop.wares.kit[companion], items.topic[companion]
+    step = (topic - items.topic[anchor]) % 3
+    same = (topic // 3 == items.topic[anchor] // 3) & (kit == shop.wares.kit[anchor])
+    share = same * np.array([0.0, 1.0, MORE])[step] / (1.0 + MORE)
     own = items.weight[companion].astype(np.float64)
-    chance: np.ndarray = COMPLEMENT * of_kit * own / weight
+    of_kit = kits.edges[topic, kit + 1] - kits.edges[topic, kit]
+    chance: np.ndarray = COMPLEMENT * share * own / of_kit
     chance += (1 - COMPLEMENT) * own / kits.line[-1]
     return chance

@@ -110,18 +110,22 @@ class Truth:
         seconds *= (now * click_in + (1 - now) * click_out) * self._chances.examined(rows)
         return seconds.astype(np.float32)
 
-    def complement_probability(self, first: pa.Array, second: pa.Array) -> np.ndarray:
-        """Returns how probable it is that pairs of items are bought together, as complements.
+    def complement_probability(
+        self, first: pa.Array, second: pa.Array, when: np.ndarray | None = None
+    ) -> np.ndarray:
+        """Returns how probable it is that a companion of a basket's first item is the second.
 
-        `(P(second | first) + P(first | second)) / 2`, where `P(j | i)` is the chance that j follows
-        i in a basket (`demo_shop_truth.companion_chance`).
+        See `demo_shop_truth.companion_chance` for the formula.
 
         Args:
             first: N item ids.
             second: N item ids.
+            when: Times of the baskets in seconds since 1970, int `(N,)`: what is not yet published
+                is not bought. `None`, the default, for a time when all items are there.
 
         Returns:
-            float64 `(N,)`.
+            float64 `(N,)`; over all second items of one first item it sums to 1, or less where some
+            are not yet published.
 
         Raises:
             ValueError: The fields "baskets" were not asked for, or an id is not of this world.
@@ -129,9 +133,11 @@ class Truth:
         shop = require(self.shop, "baskets", "complement_probability")
         one = shop.positions("first", first, shop.item_ids)
         other = shop.positions("second", second, shop.item_ids)
-        there = companion_chance(self.items, shop, one, other)
-        mean: np.ndarray = (there + companion_chance(self.items, shop, other, one)) / 2
-        return mean
+        chance = companion_chance(self.items, shop, one, other)
+        if when is None:
+            return chance
+        days = (np.asarray(when) - world.START) / world.SECONDS_PER_DAY
+        return np.where(self.items.published[other] < days, chance, 0.0)
 
     def substitute_probability(self, first: pa.Array, second: pa.Array) -> np.ndarray:
         """Returns how probable it is that pairs of items are clicked in one session.
@@ -154,7 +160,9 @@ class Truth:
             raise ValueError("`substitute_probability` is of a shop's truth. Call demo_shop().")
         one = self.shop.positions("first", first, self.shop.item_ids)
         other = self.shop.positions("second", second, self.shop.item_ids)
-        clicks, weight = self._moments
+        clicks, shares, rows = self._year
+        weight = (shares * self.users.activity[rows][:, None]).ravel()
+        clicks = clicks.reshape(len(weight), -1)
         share = weight * clicks.sum(axis=1)
         total = share @ clicks  # (C,), of what goes with each item
         together = np.empty(len(one))
@@ -189,24 +197,21 @@ class Truth:
         return Chances(self.items, self.users)
 
     @cached_property
-    def _moments(self) -> tuple[np.ndarray, np.ndarray]:
-        """Clicks of users in each of their moments, `(4 U', C)`, and how usual these are."""
+    def _year(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Clicks of up to 400 users in each of their moments, over the year.
+
+        With their mean interests and the mean of what is shown: `(U', 4, C)`, how usual each moment
+        is, `(U', 4)`, and the users' rows.
+        """
         number = min(_USERS, len(self.user_ids), max(1, _CELLS // len(self.items.topic)))
         rows = np.unique(np.linspace(0, len(self.user_ids) - 1, number).astype(int))
-        when = (np.arange(len(rows)) + 0.5) / len(rows) * self.items.world.days
-        table = pa.table({"user_id": self.user_ids.take(pa.array(rows))})
-        table = table.append_column(
-            "timestamp", pa.array((when * world.SECONDS_PER_DAY).astype(np.int64) + world.START)
-        )
-        _, day, interest, _ = self._state(table)
         topics = self.users.topics[rows]
+        shares = (self.users.start[rows] + self.users.end[rows]) / 2
+        interest = np.repeat(_of_all_topics(topics, shares), topics.shape[1], axis=0)
         moment = np.eye(world.NUM_TOPICS, dtype=np.float32)[topics.ravel()]
-        four = np.repeat(np.arange(len(rows)), topics.shape[1])
-        clicks = self._chances.shown_and_clicked(
-            rows[four], day[four], interest[four], moment, moment
-        )
-        weight = self.users.activity[rows][four] * self.users.shares(rows, when).ravel()
-        return clicks.astype(np.float64), weight / weight.sum()
+        four = np.repeat(rows, topics.shape[1])
+        clicks = self._chances.shown_and_clicked(four, None, interest, moment, moment)
+        return clicks.astype(np.float64).reshape(*topics.shape, -1), shares, rows
 
     def _state(self, queries: pa.Table) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
         """Returns each query's user, day, interests `(B, K)`, chances of its first topic."""
@@ -216,8 +221,7 @@ class Truth:
             when = (queries["timestamp"].to_numpy() - world.START) / world.SECONDS_PER_DAY
         when = np.clip(when, 0.0, days)
         topics, shares = self.users.topics[rows], self.users.shares(rows, when)
-        interest = np.zeros((len(rows), world.NUM_TOPICS), np.float32)  # (B, K)
-        np.add.at(interest, (np.arange(len(rows))[:, None], topics), shares)
+        interest = _of_all_topics(topics, shares)  # (B, K)
         begin = interest
         if "session_id" in queries.column_names:
             begin = np.eye(world.NUM_TOPICS, dtype=np.float32)[self._focus(queries)]
@@ -252,3 +256,10 @@ class Truth:
             )
         focus: np.ndarray = self.focus[sessions]
         return focus
+
+
+def _of_all_topics(topics: np.ndarray, shares: np.ndarray) -> np.ndarray:
+    """Returns the shares of all topics, `(B, K)`, given those of a few, `(B, 4)`."""
+    every = np.zeros((len(topics), world.NUM_TOPICS), np.float32)
+    np.add.at(every, (np.arange(len(topics))[:, None], topics), shares)
+    return every

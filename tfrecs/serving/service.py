@@ -231,7 +231,7 @@ class Service:
 
 def _check_labels(model: Versions, labels: Mapping[str, int]) -> None:
     if not model.served:
-        said = "; ".join(state.message for state in model.states()) if model.directory else ""
+        said = "; ".join(state.message for state in model.seen()) or f"nothing in {model.directory}"
         raise SessionError(f"{model.name} has no version that loads: {said}", FAILED_PRECONDITION)
     for label, version in labels.items():
         if version not in model.serves:

@@ -209,9 +209,13 @@ class Versions:
             )
         return self.labels[label]
 
+    def seen(self) -> list[State]:
+        """Returns what became of every version seen, newest first; perhaps of none."""
+        return sorted(dict(self._states).values(), key=lambda state: -state.version)
+
     def states(self, version: int | None = None) -> list[State]:
         """Returns what became of every version seen, newest first."""
-        states = sorted(dict(self._states).values(), key=lambda state: -state.version)
+        states = self.seen()
         if version is not None:
             states = [state for state in states if state.version == version]
         if not states:

@@ -7,7 +7,7 @@ import zipfile
 import pytest
 
 from tfrecs import datasets
-from tfrecs.datasets import readers
+from tfrecs.datasets import readers, texts
 from tfrecs.features import read_word_vectors
 
 
@@ -23,7 +23,7 @@ def bomb(megabytes):
 @pytest.fixture
 def few(monkeypatch):
     """As if a megabyte were much."""
-    monkeypatch.setattr(readers, "_INFLATED", 1 << 20)
+    monkeypatch.setattr(texts, "_INFLATED", 1 << 20)
 
 
 def test_a_table_of_gzip_is_refused_where_it_grows_a_thousandfold(few, tmp_path):
@@ -31,6 +31,7 @@ def test_a_table_of_gzip_is_refused_where_it_grows_a_thousandfold(few, tmp_path)
     path.write_bytes(bomb(8))
     with pytest.raises(ValueError, match=r"events\.csv\.gz holds more than 1 MB in \d+ KB"):
         readers.read_bytes(path)
+    path.write_bytes(gzip.compress(b"user_id,item_id\n" + b"u1,i1\n" * (1 << 20)))
     with pytest.raises(ValueError, match="decompress it and name the decompressed file"):
         datasets.read_tables(path)
     path.write_bytes(gzip.compress(b"x" * (1 << 20)))

@@ -24,7 +24,7 @@ def dataset_example_gen(
     events: str | None = None,
     items: str | None = None,
     users: str | None = None,
-    columns: dict[str, str] = {},  # noqa: B006 read alone
+    columns: dict[str, Any] = {},  # noqa: B006 read alone
     num_events: int = 100_000,
     protocol: str = "random",
     seed: int = 0,
@@ -42,7 +42,8 @@ def dataset_example_gen(
         events: File of events, for "files"; see `datasets.read_tables`.
         items: File of items.
         users: File of users.
-        columns: Names of your columns by part: "user", "item", "time", "label".
+        columns: Names of your columns by part: "user", "item", "time", "label"; and what else
+            `datasets.read_tables` takes: `positive`, `item_id`, `decimal` ...
         num_events: Size of "demo". Defaults to 100,000.
         protocol: "random" (a tenth of the events is for judging), "user" (of the users), "time"
             (the last tenth) or "leave-last-out" (the last event of each user).
@@ -69,7 +70,7 @@ def _read(
     dataset: str,
     data_dir: str | None,
     files: list[str | None],
-    columns: dict[str, str],
+    columns: dict[str, Any],
     num_events: int,
     seed: int,
 ) -> Any:

@@ -10,7 +10,8 @@ from tfrecs import checks
 from tfrecs.components.artifacts import ExampleStatistics, Schema, damaged
 from tfrecs.components.component import Component, Output
 from tfrecs.components.statistics_gen import read_statistics
-from tfrecs.datasets.guess import find_column, time_unit
+from tfrecs.datasets.guess import find_column
+from tfrecs.datasets.moments import time_unit
 from tfrecs.spec import (
     KINDS,
     Categorical,

@@ -207,7 +207,7 @@ def movielens_folds(data_dir: str | Path) -> list[tuple[pa.Table, pa.Table]]:
     for column in ("user_id", "item_id"):
         if not events[column].equals(folds[column].cast(pa.int64())):
             raise ValueError(f"{source.path} must have the rows of u.data, in its order.")
-    held = [pc.equal(folds["fold"], fold) for fold in range(1, 6)]
+    held = [pc.equal(folds["fold"].cast(pa.int64()), fold) for fold in range(1, 6)]
     return [(events.filter(pc.invert(test)), events.filter(test)) for test in held]
 
 

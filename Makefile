@@ -8,13 +8,14 @@ BIN := $(VENV)/bin
 SETTINGS := setup.cfg pyproject.toml constraints.txt
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 
-.PHONY: quickstart test test-slow check format bench docs docs-run site clean help
+.PHONY: quickstart test test-slow mutations check format bench docs docs-run site clean help
 .DEFAULT_GOAL := help
 
 help:
 	@echo "make quickstart   demo data -> train -> evaluate -> index -> SavedModel -> an answer -> report"
 	@echo "make test         the tests, doc examples included (10 to 13 minutes on 2 cores)"
 	@echo "make test-slow    the tests that train to a quality bar"
+	@echo "make mutations    130 faults, one after the other: the tests must notice each (20 minutes)"
 	@echo "make check        lint, format, types, import rules, spelling"
 	@echo "make format       rewrite the code as ruff formats it"
 	@echo "make bench        all benchmarks; results in benchmarks/results"
@@ -56,6 +57,9 @@ test: $(VENV)/.ready-test
 
 test-slow: $(VENV)/.ready-test
 	XLA_FLAGS= $(BIN)/python -m pytest -q -m slow --durations 15  # compiled as users compile
+
+mutations: $(VENV)/.ready-test
+	$(BIN)/python tests/mutations/suite.py
 
 check: $(VENV)/.ready-test
 	$(BIN)/ruff check .

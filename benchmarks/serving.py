@@ -179,17 +179,17 @@ def soak(data: str, count: int = 200_000) -> list[Any]:
 
 def swaps(data: str) -> list[Any]:
     """Publishes 20 versions under load."""
-    import serving_faults
+    import serving_fuzz
 
-    source = CACHE / data / serving_faults.MODEL / "1"
-    return serving_faults.swaps(source, CACHE / "swaps", data)
+    source = CACHE / data / serving_fuzz.MODEL / "1"
+    return serving_fuzz.swaps(source, CACHE / "swaps", data)
 
 
 def fuzz(data: str) -> list[Any]:
     """Asks by both interfaces what is wrong."""
-    import serving_faults
+    import serving_fuzz
 
-    return serving_faults.fuzz(CACHE / data, data)
+    return serving_fuzz.fuzz(CACHE / data, data)
 
 
 def quantized(data: str) -> list[Any]:

@@ -88,7 +88,7 @@ def _skills_file(parameters: dict[str, Any]) -> list[Path]:
     return [Path(parameters["skills"])] if parameters["skills"] else []
 
 
-ExtractSkills = c.Component(extract_skills, files=_skills_file)
+ExtractSkills = c.Component(extract_skills, files=_skills_file, places=("skills",))
 TrainTags = c.Component(train_tags)
 
 

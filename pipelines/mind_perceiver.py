@@ -158,7 +158,12 @@ def train_and_judge(
     quality.properties.update(found.means)
 
 
-TrainAndJudge = c.Component(train_and_judge)
+PLACES = ("train_dir", "dev_dir", "vectors")
+TrainAndJudge = c.Component(
+    train_and_judge,
+    files=lambda given: [given[name] for name in PLACES if given[name]],
+    places=PLACES,
+)
 
 
 def pipeline(train: str = "", dev: str = "", vectors: str = "") -> c.Pipeline:

@@ -11,6 +11,17 @@ os.environ.setdefault(
 import keras
 import pytest
 import tensorflow as tf
+from hypothesis import settings
+
+# the same few examples every time; more with HYPOTHESIS_EXAMPLES
+settings.register_profile(
+    "few",
+    max_examples=int(os.environ.get("HYPOTHESIS_EXAMPLES", "25")),
+    derandomize=True,
+    deadline=None,
+    database=None,
+)
+settings.load_profile("few")
 
 tf.config.threading.set_intra_op_parallelism_threads(2)
 tf.config.threading.set_inter_op_parallelism_threads(2)

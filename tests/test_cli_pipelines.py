@@ -43,6 +43,26 @@ def test_a_pipeline_is_compiled(tmp_path):
     assert "pipelineInfo" in (tmp_path / "toys.yaml").read_text()
 
 
+def test_a_pipeline_is_compiled_for_a_cluster(tmp_path):
+    pytest.importorskip("kfp")
+    options = ("--image", "here/tfrecs:1", "--volume", "claim:/data", "--strict")
+    asked = ("--resources", "Repeat=cpu:4,memory:16G,accelerator:nvidia.com/gpu")
+    output = ("--output", tmp_path / "toys.yaml")
+    said = run(pipeline_app, "compile", toys.__file__, *output, *options, *asked)
+    assert "here/tfrecs:1" in said
+    text = (tmp_path / "toys.yaml").read_text()
+    for part in ("image: here/tfrecs:1", "mountPath: /data", "resourceMemoryLimit: 16G", "True)"):
+        assert part in text
+    for option, wrong, why in (
+        ("--volume", "/data", "of the form CLAIM:/FOLDER"),
+        ("--resources", "Repeat=cpus:4", "Did you mean 'cpu'"),
+        ("--resources", "Repeat=cpu", "of the form NODE=cpu:4"),
+        ("--resources", "Repeat=cpu:many", "with numbers for cpu"),
+    ):
+        with pytest.raises(ValueError, match=why):
+            run(pipeline_app, "compile", toys.__file__, *output, option, wrong)
+
+
 def test_pipeline_files_are_listed(tmp_path):
     (tmp_path / "mine.py").write_text('"""What mine does."""\n')
     assert "What mine does." in run(pipeline_app, "list", tmp_path)

@@ -219,3 +219,14 @@ def test_vocabularies_given_as_lists_are_hashable_and_equal():
     feature = Categorical("a", vocabulary=["x", "y"])
     assert feature == Categorical("a", vocabulary=("x", "y"))
     assert hash(feature) == hash(dataclasses.replace(feature))
+
+
+def test_a_spec_shows_a_line_a_feature_and_what_is_set_of_it():
+    spec = FeatureSpec(
+        (Categorical("user", is_id=True, size=9), Numeric("age", "context", normalize="standard"))
+    )
+    assert repr(spec).splitlines() == [
+        "FeatureSpec of 2 features",
+        "  user  query     Categorical(is_id=True, size=9)",
+        "  age   context   Numeric(normalize='standard')",
+    ]

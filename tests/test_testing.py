@@ -68,6 +68,7 @@ class Toy(Retriever):
         )
         self.items.build()
         self.own.build()
+        self.drop = keras.layers.Dropout(0.0, seed=seed)
         self.unused = self.add_weight(shape=(1,), trainable=flaw == "gradients")
         object.__setattr__(self, "hidden", tf.Variable(0.0))
         self.number = self.made
@@ -79,6 +80,8 @@ class Toy(Retriever):
 
     def query(self, batch, training=False):
         vectors = self._read(batch) if "history" in batch else self.own(batch["user_id"])
+        if self.flaw == "dropout":
+            vectors = self.drop(vectors, training=True)
         if self.flaw == "row_order":
             vectors = vectors + ops.cast(ops.arange(ops.shape(vectors)[0])[:, None], vectors.dtype)
         if self.flaw == "batch_independence":

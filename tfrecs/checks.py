@@ -16,8 +16,18 @@ def received(value: Any) -> str:
     >>> received([1, 2])
     '[1, 2]'
     """
-    text = repr(value)
-    return text if len(text) <= _MAX_REPR else text[: _MAX_REPR - 3] + "..."
+    return shorten(" ".join(repr(value).splitlines()), _MAX_REPR)
+
+
+def shorten(text: str, most: int = 100) -> str:
+    """Cuts a text to `most` letters, the last three of them dots.
+
+    Example:
+
+    >>> shorten("one, two, three", 10)
+    'one, tw...'
+    """
+    return text if len(text) <= most else text[: most - 3] + "..."
 
 
 def expected(argument: str, expectation: str, value: Any, remedy: str = "") -> str:

@@ -2,11 +2,17 @@
 
 import errno
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+from tfrecs.checks import expected
+
+# pathlib makes "gs:/bucket" of "gs://bucket"
+_URI = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):/|(gs|gcs|s3|s3a|abfss?|hdfs|file|https?):")
 
 
 @contextmanager
@@ -26,6 +32,7 @@ def written_aside(path: str | Path) -> Iterator[Path]:
 
     Raises:
         OSError: If it cannot be written; the message names `path`.
+        ValueError: If it is a URI such as gs://bucket.
 
     Example:
 
@@ -36,6 +43,7 @@ def written_aside(path: str | Path) -> Iterator[Path]:
     >>> target.read_text(), [p.name for p in target.parent.iterdir()]
     ('one', ['names.txt'])
     """
+    check_local("path", path)
     path = Path(path)
     aside = path.with_name(f".{path.name}.tmp-{os.getpid()}")
     replaced = path.with_name(f".{path.name}.old-{os.getpid()}")
@@ -62,6 +70,33 @@ def written_aside(path: str | Path) -> Iterator[Path]:
                 replaced.rename(path)
 
 
+def scheme(place: str | Path) -> str:
+    """Returns the scheme of a URI in small letters, or "" for a path on this machine.
+
+    Example:
+
+    >>> scheme("gs://bucket/models"), scheme("models/1"), scheme("at 10:30.csv")
+    ('gs', '', '')
+    """
+    found = _URI.match(str(place))
+    return "" if found is None else (found[1] or found[2]).lower()
+
+
+def check_local(argument: str, place: str | Path) -> None:
+    """Raises ValueError if `place` is a URI: no folder `gs:` is made on this machine.
+
+    Args:
+        argument: What the caller calls it, for the message.
+        place: A path, or what a user took for one.
+    """
+    if scheme(place):
+        remedy = (
+            "Mount the bucket (gcsfuse, s3fs, rclone) and name the folder of the mount; of "
+            "pipelines, Pusher's `destination` and ExampleGen's `source` take URIs."
+        )
+        raise ValueError(expected(argument, "a path on this machine", str(place), remedy))
+
+
 def check_writable(argument: str, folder: str | Path) -> None:
     """Raises OSError unless a folder can be made at `folder`, or written where it is.
 
@@ -71,6 +106,7 @@ def check_writable(argument: str, folder: str | Path) -> None:
         argument: What the caller calls the folder, for the message.
         folder: A folder; neither it nor its parents need to be there.
     """
+    check_local(argument, folder)
     folder = Path(folder).absolute()
     try:
         there = next(path for path in (folder, *folder.parents) if path.exists())

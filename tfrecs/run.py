@@ -3,7 +3,8 @@
 run.json           what was trained on what, with which arguments, and the training curve
 model.keras        the model
 features/          the FeatureTransform
-tables/            queries, candidates, train and test events, as Parquet
+tables/            queries, candidates, train and test events, as Parquet; where there are such,
+                   validation and given events, and what users turned down (`disliked`)
 report.html        written by `evaluate`
 """
 
@@ -23,10 +24,14 @@ import pyarrow.parquet as pq
 from tfrecs import checks
 from tfrecs.datasets import Tables
 from tfrecs.evaluation import Results, Split
+from tfrecs.evaluation.known import with_disliked
 from tfrecs.features import FeatureTransform
 from tfrecs.files import check_replaceable, written_aside
 from tfrecs.recipes import Training, TrainingOptions, recipe
 from tfrecs.spec import FeatureSpec
+
+PARTS = ("train", "test")
+MORE_PARTS = ("validation", "given", "disliked")  # of a split, where it has them
 
 
 @dataclass(frozen=True)
@@ -56,11 +61,11 @@ class Run:
             (aside / "run.json").write_text(json.dumps(self.describe(), indent=2))
 
     def _tables(self) -> dict[str, pa.Table]:
+        parts = {name: getattr(self.split, name) for name in (*PARTS, *MORE_PARTS)}
         return {
             "queries": self.tables.queries,
             "candidates": self.tables.candidates,
-            "train": self.split.train,
-            "test": self.split.test,
+            **{name: table for name, table in parts.items() if table is not None},
         }
 
     def judge(self, ks: tuple[int, ...] = (10, 20, 100), seed: int = 0) -> Results:
@@ -110,7 +115,8 @@ class Run:
         with _reading(folder, "spec.json"):
             spec = FeatureSpec.from_json((folder / "spec.json").read_text())
         read = {}
-        for name in ("queries", "candidates", "train", "test"):
+        more = [n for n in MORE_PARTS if (folder / "tables" / f"{n}.parquet").is_file()]
+        for name in ("queries", "candidates", *PARTS, *more):
             with _reading(folder, f"tables/{name}.parquet"):
                 read[name] = pq.read_table(folder / "tables" / f"{name}.parquet")
         with _reading(folder, "model.keras"):
@@ -125,7 +131,9 @@ class Run:
             tables=Tables(
                 known["dataset"], read["train"], read["queries"], read["candidates"], spec
             ),
-            split=Split(train=read["train"], test=read["test"], protocol=known["protocol"]),
+            split=Split(
+                protocol=known["protocol"], **{name: read[name] for name in (*PARTS, *more)}
+            ),
             **known,
         )
 
@@ -196,6 +204,7 @@ def fit(
     """
     start = time.perf_counter()
     chosen = recipe(options.model)
+    split = with_disliked(split, tables)
     tables = chosen.prepare(tables, split)
     if transform is None:
         sources = (tables.queries, tables.candidates, split.train)

@@ -14,10 +14,10 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from tfrecs import quickstart as job
-from tfrecs.baselines import interaction_matrix
 from tfrecs.datasets import Tables
 from tfrecs.evaluation import ModelRecommender, Results, Split
 from tfrecs.evaluation.index_page import write_index_page
+from tfrecs.evaluation.known import known_pairs
 from tfrecs.files import check_replaceable, check_writable
 from tfrecs.models import Retriever
 from tfrecs.recipes import TrainingOptions, recipe
@@ -160,11 +160,8 @@ def report(console: Console, run: Run) -> None:
 
 
 def known_items(run: Run, users: pa.ChunkedArray) -> Any:
-    """Returns the training matrix `(B, C)` of `users`: nonzero where an item is known."""
-    spec, train = run.tables.spec, run.split.train
-    theirs = train.filter(pc.is_in(train[spec.query_id.name], value_set=users.combine_chunks()))
-    ids = run.tables.candidates[spec.candidate_id.name]
-    return interaction_matrix(theirs, users, ids, spec)
+    """Returns bool `(B, C)`: what `users` met, liked or not, in training or after it."""
+    return known_pairs(run.split, run.tables, users, "all")
 
 
 def recommend(

@@ -47,6 +47,21 @@ class FeatureSpec:
 
     features: tuple[Feature, ...]
 
+    def __repr__(self) -> str:
+        """One line a feature: its name, role and kind, and what is set of it."""
+        lines = [f"FeatureSpec of {len(self.features)} features"]
+        width = max((len(feature.name) for feature in self.features), default=0)
+        for feature in self.features:
+            set_here = [
+                f"{field.name}={getattr(feature, field.name)!r}"
+                for field in dataclasses.fields(feature)
+                if field.name not in ("name", "role")
+                and getattr(feature, field.name) != field.default
+            ]
+            told = f"{feature.role:<9} {type(feature).__name__}({', '.join(set_here)})"
+            lines.append(checks.shorten(f"  {feature.name:<{width}}  {told}"))
+        return "\n".join(lines)
+
     def __post_init__(self) -> None:
         object.__setattr__(self, "features", tuple(self.features))
         for feature in self.features:

@@ -142,7 +142,10 @@ def tune(
         try:
             results = run.judged(proposed, optuna.TrialPruned, ks)
             metric[:] = results.metrics[:1]
-            return results[chosen.name, metric[0]]
+            value = results[chosen.name, metric[0]]
+            if value != value:
+                raise ValueError(f"The metric is NaN. {' '.join(results.warnings)}")
+            return value
         except optuna.TrialPruned:
             state = "broken off"
             raise
@@ -150,7 +153,9 @@ def tune(
             state, error = "failed", str(fault)
             raise optuna.TrialPruned from fault
         finally:
-            score = None if results is None else results[chosen.name, metric[0]]
+            score = None
+            if results is not None and state == "done":
+                score = results[chosen.name, metric[0]]
             seconds = time.perf_counter() - start
             found.append(Trial(values, score, state, seconds, results, error))
             on_trial(found[-1])

@@ -1,3 +1,7 @@
+import logging
+import os
+from unittest import mock
+
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -7,6 +11,19 @@ from tfrecs.components.artifacts import Examples, ExampleStatistics, Schema
 from tfrecs.components.example_gen import example_gen
 from tfrecs.components.schema_gen import schema_gen
 from tfrecs.components.statistics_gen import statistics_gen
+
+
+@pytest.fixture(scope="session")
+def bucket():
+    """Returns what gives the URI of a path in an empty bucket, of an S3 on this machine."""
+    from tests.components import buckets
+
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)
+    secrets = dict.fromkeys(("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"), "test")
+    with mock.patch.dict(os.environ, {**secrets, "AWS_EC2_METADATA_DISABLED": "true"}):
+        server, options = buckets.serve()
+        yield lambda path: f"s3://bucket/{path}{options}"
+        server.stop()
 
 
 @pytest.fixture

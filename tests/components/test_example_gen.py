@@ -9,7 +9,7 @@ import pytest
 import tensorflow as tf
 
 from tfrecs.components import examples as io
-from tfrecs.components import sources
+from tfrecs.components import spans
 from tfrecs.components.artifacts import Examples
 from tfrecs.components.example_gen import ExampleGen, example_gen
 
@@ -135,14 +135,14 @@ def test_the_greatest_version_of_the_wanted_span_is_read(events, tmp_path):
 
 def test_a_span_can_be_a_date(tmp_path):
     (tmp_path / "1970-01-03").mkdir()
-    found = sources.resolve_span(f"{tmp_path}/{{YYYY}}-{{MM}}-{{DD}}/*.csv", None)
+    found = spans.resolve_span(f"{tmp_path}/{{YYYY}}-{{MM}}-{{DD}}/*.csv", None)
     assert found == (f"{tmp_path}/1970-01-03/*.csv", 2, None)
 
 
 def test_the_cache_knows_the_files_that_are_read(events, tmp_path):
     pq.write_table(events, tmp_path / "e.parquet")
     node = ExampleGen(source=str(tmp_path / "*.parquet"))
-    assert node.component.files(node.parameters) == [tmp_path / "e.parquet"]
+    assert node.component.files(node.parameters) == [str(tmp_path / "e.parquet")]
 
 
 def test_beam_writes_what_the_local_driver_writes(events, tmp_path):

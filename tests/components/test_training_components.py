@@ -1,4 +1,5 @@
 import json
+import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -10,12 +11,13 @@ import tensorflow as tf
 from tfrecs import retrieval
 from tfrecs.components import artifacts as a
 from tfrecs.components import examples as io
+from tfrecs.components import storage
 from tfrecs.components.bulk_inferrer import bulk_inferrer, infer
 from tfrecs.components.dataset_example_gen import dataset_example_gen
 from tfrecs.components.evaluator import evaluator
 from tfrecs.components.index_builder import index_builder
 from tfrecs.components.infra_validator import infra_validator
-from tfrecs.components.pusher import pusher
+from tfrecs.components.pusher import Pusher, pusher
 from tfrecs.components.schema_gen import schema_gen
 from tfrecs.components.statistics_gen import statistics_gen
 from tfrecs.components.trainer import trainer
@@ -186,8 +188,6 @@ def test_what_is_not_blessed_is_not_pushed(made, tmp_path):
 
 
 def test_a_broken_export_is_not_blessed(made, tmp_path):
-    import shutil
-
     broken = replace(made["index"], uri=str(tmp_path / "broken"))
     shutil.copytree(made["index"].uri, broken.uri)
     (variables,) = broken.path.rglob("variables.data*")
@@ -315,3 +315,56 @@ def test_bulk_inference_takes_vectors_and_pairs_apart(tmp_path):
     answers = infer(tf.saved_model.load(path), io.normalised(users), k=1)
     assert answers["second"].to_pylist() == [6.0, 0.0]
     assert answers["keys"].to_pylist() == [b"a", b"bb"]
+
+
+def pushed_to(made, tmp_path, destination, name="pushed"):
+    pushed = a.PushedModel(str(tmp_path / name))
+    pusher(made["index"], pushed, destination=destination)
+    return pushed
+
+
+def test_what_was_pushed_is_verified_not_believed(made, tmp_path):
+    served = tmp_path / "served"
+    pushed = pushed_to(made, tmp_path, str(served))
+    assert Pusher.stands({"pushed": pushed}) == ""
+    version = served / "small_stock" / "1"
+    (variables,) = version.rglob("variables.data*")
+    whole = variables.read_bytes()
+    variables.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
+    assert "has another content" in Pusher.stands({"pushed": pushed})
+    again = pushed_to(made, tmp_path, str(served), "again")  # beside the damaged one
+    assert again.properties["paths"] == {"stock": str(served / "small_stock" / "2")}
+    variables.write_bytes(whole)
+    assert "version 2 came after it" in Pusher.stands({"pushed": pushed})
+    assert Pusher.stands({"pushed": again}) == ""
+    shutil.rmtree(served)
+    assert "is not there" in Pusher.stands({"pushed": again})
+
+
+def test_folders_that_are_no_versions_are_left_alone(made, tmp_path):
+    served = tmp_path / "served" / "small_stock"
+    for name in ("²", "old", "7"):
+        (served / name).mkdir(parents=True)
+        (served / name / "notes.txt").write_text("mine")
+    pushed = pushed_to(made, tmp_path, str(served.parent))
+    assert pushed.properties["paths"] == {"stock": str(served / "8")}
+    assert (served / "7" / "notes.txt").read_text() == "mine"
+
+
+def test_a_bucket_is_pushed_to_once_and_an_upload_broken_off_is_finished(made, bucket, tmp_path):
+    pushed = pushed_to(made, tmp_path, bucket("models"))
+    assert pushed.properties["paths"] == {"stock": bucket("models/small_stock/1")}
+    files = storage.within(bucket("models/small_stock/1"))
+    source = made["index"].path / made["index"].properties["variants"]["stock"]
+    assert {n: s for n, s in files.items() if n != "pushed.json"} == {
+        n: size for n, (size, _) in a.manifest(source).items()
+    }
+    assert Pusher.stands({"pushed": pushed}) == ""
+    assert pushed_to(made, tmp_path, bucket("models"), "again").properties == pushed.properties
+    system, path = storage.opened(bucket("models/small_stock/1/saved_model.pb"))
+    system.delete_file(path)  # killed before the last file was written
+    assert "saved_model.pb is not there" in Pusher.stands({"pushed": pushed})
+    third = pushed_to(made, tmp_path, bucket("models"), "third")
+    assert third.properties["paths"] == pushed.properties["paths"]
+    assert Pusher.stands({"pushed": third}) == ""
+    assert not (tmp_path / "s3:").exists()

@@ -2,9 +2,10 @@
 
 import time
 from pathlib import Path
+from typing import Any
 
 from tfrecs.components import Component, LatestBlessed, Output, Pipeline
-from tfrecs.components.artifacts import Examples, Model, ModelBlessing
+from tfrecs.components.artifacts import Examples, Model, ModelBlessing, PushedModel
 
 
 def make(examples: Output[Examples], *, text: str = "a", source: str | None = None) -> None:
@@ -31,6 +32,7 @@ def repeat(
     before = (base.path / "text").read_text() + "+" if base is not None else ""
     text = before + (examples.path / "text").read_text() * times
     (model.path / "text").write_text(text)
+    (model.path / "notes.html").write_text("x")
     model.properties["span"] = span
 
 
@@ -63,3 +65,30 @@ def pipeline(
         model=model["model"], baseline=LatestBlessed(other_than=model["model"]), least=least
     )
     return Pipeline("toys", (judged, other, model, made))
+
+
+def push(blessing: ModelBlessing, pushed: Output[PushedModel], *, destination: str) -> None:
+    """Writes a file where it is told, of what is blessed."""
+    pushed.path.mkdir()
+    (pushed.path / "pushed.json").write_text("")
+    blessed = blessing.properties["blessed"]
+    if blessed:
+        Path(destination).write_text("pushed")
+    reasons = [] if blessed else ["the text is too short"]
+    pushed.properties |= {"pushed": blessed, "reasons": reasons, "at": destination}
+
+
+def _stands(outputs: dict[str, Any]) -> str:
+    said = outputs["pushed"].properties
+    gone = said["pushed"] and not Path(said["at"]).is_file()
+    return f"{said['at']} is gone" if gone else ""
+
+
+Push = Component(push, places=("destination",), stands=_stands)
+
+
+def pushing(destination: str, least: int = 1) -> Pipeline:
+    """A pipeline whose last node has an effect outside it."""
+    nodes = {node.id: node for node in pipeline(least=least).nodes}
+    pushed = Push(blessing=nodes["Judge"]["blessing"], destination=destination)
+    return Pipeline("pushing", (*nodes.values(), pushed))

@@ -10,17 +10,30 @@ from tfrecs.testing import check_model
 
 
 @cache
-def _cases():
-    """Returns the checks of each case, and whether it is a variant of another."""
+def _files():
+    """Returns the cases of each file."""
     found = []
     for path in sorted((Path(__file__).parents[1] / "models").glob("test_*.py")):
         spec = importlib.util.spec_from_file_location(f"case_of_{path.stem}", path)
         module = importlib.util.module_from_spec(spec)
         spec.loader.exec_module(module)
-        cases = getattr(module, "CASES", [module.CASE] if hasattr(module, "CASE") else [])
-        for number, case in enumerate(cases):
-            found.append((case.name, list(check_model(case)), number > 0))
+        found.append(getattr(module, "CASES", [module.CASE] if hasattr(module, "CASE") else []))
     return found
+
+
+def cases():
+    """Returns every case."""
+    return [case for file in _files() for case in file]
+
+
+@cache
+def _cases():
+    """Returns the checks of each case, and whether it is a variant of another."""
+    return [
+        (case.name, list(check_model(case)), number > 0)
+        for file in _files()
+        for number, case in enumerate(file)
+    ]
 
 
 def pytest_generate_tests(metafunc):

@@ -212,6 +212,6 @@ def test_ten_million_events_stream_in_bounded_memory():
 def test_days_of_the_shelf_show_no_item_before_its_time():
     items = world.draw_items(240, seed=0)
     weights = world.day_weights(items)
-    assert ((weights > 0) == (np.arange(world.DAYS)[:, None] >= items.published)).all()
+    assert ((weights > 0) == (np.arange(items.world.days)[:, None] >= items.published)).all()
     by_topic = np.stack([weights[:, items.topic == t].sum(axis=1) for t in range(24)])
     assert (by_topic > 0).all()  # no topic is ever empty

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -6,6 +8,7 @@ import pytest
 from tfrecs.datasets import demo
 from tfrecs.datasets import demo_world as world
 from tfrecs.datasets.demo_events import generate
+from tfrecs.datasets.demo_setting import SHOP, SITE
 from tfrecs.datasets.demo_truth import Truth
 
 
@@ -14,11 +17,11 @@ def tables():
     return demo(num_users=400, num_items=150, num_events=20_000)
 
 
-def test_click_probability_is_what_happens(monkeypatch):
+@pytest.mark.parametrize("setting", [SITE, replace(SHOP, once=0.0)])
+def test_click_probability_is_what_happens(setting):
     """Sessions of one impression make the formula exact; a quarter event a user, few repeats."""
-    monkeypatch.setattr(world, "SESSION_END", 1.0)
-    monkeypatch.setattr(world, "TURNED", 0.0)
-    items, users = world.draw_items(120, seed=0), world.draw_users(60_000, seed=0)
+    setting = replace(setting, session_end=1.0)
+    items, users = world.draw_items(120, 0, setting), world.draw_users(60_000, 0, setting)
     ids = pa.array([f"u{row}" for row in range(60_000)])
     truth = Truth(items, users, ids, skills=[], focus=np.array([]), last=np.zeros(60_000))
     expected, observed = np.zeros(120), np.zeros(120)

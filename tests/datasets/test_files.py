@@ -83,7 +83,7 @@ def test_the_only_timestamps_are_the_time(tmp_path):
 def test_named_columns_win(tmp_path):
     path = write(tmp_path / "e.csv", "user_id,item_id,who,what\n1,2,3,4\n")
     read = read_tables(path, user="who", item="what")
-    assert read.tables.queries.to_pylist() == [{"who": 3}]
+    assert read.tables.queries.to_pylist() == [{"who": "3"}]
 
 
 def test_item_features_are_guessed_from_types(tmp_path):
@@ -109,7 +109,7 @@ def test_item_features_are_guessed_from_types(tmp_path):
     pq.write_table(items, tmp_path / "items.parquet")
     read = read_tables(events, tmp_path / "items.parquet")
     assert {feature.name: feature for feature in read.tables.spec.by_role("candidate")} == {
-        "item": Categorical("item", "candidate", "int64", is_id=True),
+        "item": Categorical("item", "candidate", is_id=True),
         "title": Text("title", "candidate"),
         "about": Text("about", "candidate"),
         "colour": Categorical("colour", "candidate"),
@@ -126,7 +126,9 @@ def test_item_features_are_guessed_from_types(tmp_path):
     assert read.tables.candidates["genres"][0].as_py() == ["Light", "Red"]
     assert read.tables.candidates["day"].to_pylist() == [0, 86_400, 172_800, 259_200]
     assert read.notes == (
-        "'id' of items.parquet is 'item' of the events.",
+        f"'id' of {tmp_path}/items.parquet is 'item' of the events: it holds 100 % of their items.",
+        f"The item ids are whole numbers in {tmp_path}/items.parquet and text in {tmp_path}/e.csv: "
+        "the numbers are written as text, 7 as '7'.",
         "'name' of the items is taken for their title.",
         "'genres' is read as lists separated by |.",
         "'empty' is left out: no feature is made of null.",
@@ -138,9 +140,9 @@ def test_ids_that_only_events_have_are_kept_and_counted(tmp_path):
     items = write(tmp_path / "i.csv", "item,price\n1,5\n3,6\n")
     read = read_tables(events, items)
     assert read.tables.candidates.to_pylist() == [
-        {"item": 1, "price": 5},
-        {"item": 3, "price": 6},
-        {"item": 2, "price": None},
+        {"item": "1", "price": 5},
+        {"item": "3", "price": 6},
+        {"item": "2", "price": None},
     ]
     assert "1 of 2 items of the events are not in i.csv" in read.notes[0]
 
@@ -175,7 +177,8 @@ def test_features_of_one_name_are_renamed_apart(tmp_path):
     [
         (["1600000000", "1600000001"], "s", 1_600_000_000),
         (["1600000000000", "1600000000001"], "ms", 1_600_000_000_000),
-        (["1600000000.75", "1600000001.5"], "s", 1_600_000_000),
+        (["1600000000000", "1600000001000"], "s", 1_600_000_000),
+        (["1600000000.75", "1600000001.5"], "ms", 1_600_000_000_750),
         (["2020-09-13", "2020-09-14"], "s", 1_599_955_200),
         (["2020-09-13T12:26:40Z", "2020-09-14T00:00:00Z"], "s", 1_600_000_000),
     ],
@@ -208,24 +211,35 @@ BAD_EVENTS = [
     ),
     ("user,item,age\na,x,1\nb,y,-inf\n", {}, "`age` .* finite numbers. Received: -inf in row 1"),
     (
-        "user,item,ok\na,x,yes\n",
+        "user,item,ok\na,x,so so\n",
         {"label": "ok"},
-        "`label` must be a column of numbers; 'ok' is not",
+        "`label` must be a column of numbers or of yes and no; 'ok' is not",
     ),
-    ("user,item,at\na,x,soon\n", {"time": "at"}, "`time` must be .* 2020-01-31 12:00; 'at' is not"),
+    (
+        "user,item,at\na,x,soon\n",
+        {"time": "at"},
+        "`time` must be .* 2020-01-31 12:00.*; 'at' is not",
+    ),
     (
         "user,item,at\na,x,true\n",
         {"time": "at"},
-        "`time` must be .*; 'at' is not. Received: 'bool'",
-    ),
-    ("user,item\n1.5,x\n", {}, r"'user' of .*e\.csv must hold ids"),
-    (
-        "user,item\ntrue,x\n",
-        {"user": "user"},
-        r"'user' of .*e\.csv must hold ids, text or integers. Received: bool",
+        "`time` must be .*; 'at' is not. Received: 'true'",
     ),
     (b"user,item\na,x\nb,caf\xe9\n", {}, r"e\.csv must be UTF-8.*in column 'item', row 1"),
 ]
+
+
+@pytest.mark.parametrize(
+    "ids, message",
+    [
+        ([1.5], "'user' of .*`events` must hold ids"),
+        ([True], "'user' of .*`events` must hold ids, text or integers. Received: bool"),
+        ([2.0**53], r"9007199254740992.0 in row 0, a number .* merges ids from 2\*\*53 on"),
+    ],
+)
+def test_ids_that_are_no_ids_are_refused(ids, message):
+    with pytest.raises(ValueError, match=message):
+        read_tables({"user": ids, "item": ["x"]}, user="user")
 
 
 @pytest.mark.parametrize("text, named, message", BAD_EVENTS)

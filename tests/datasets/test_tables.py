@@ -5,7 +5,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 
-from tfrecs.datasets import Tables
+from tfrecs.datasets import Tables, demo
 from tfrecs.spec import (
     Attributes,
     Categorical,
@@ -268,3 +268,12 @@ def test_a_table_of_items_needs_their_id():
     message = r"`candidates` must be `None`, since the spec has no candidate id.*Add"
     with pytest.raises(ValueError, match=message):
         impressions(candidates=items)
+
+
+def test_tables_show_their_sizes_and_columns_and_none_of_their_rows():
+    shown = repr(demo(num_users=20, num_items=30, num_events=100)).splitlines()
+    assert shown[0] == "Tables: demo world (generated, seed 0)"
+    assert shown[1].startswith("  events             100 rows: user_id, item_id, timestamp")
+    assert shown[2].startswith("  queries             20 rows: user_id")
+    assert shown[4] == "  positive   (clicked == 1)"
+    assert max(map(len, shown)) <= 100

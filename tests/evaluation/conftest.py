@@ -64,7 +64,7 @@ class Fixed:
 
     def recommend(self, queries, k, exclude=None):
         rows = np.array([self.lists[user][:k] for user in queries["user"].to_pylist()])
-        return np.ones(rows.shape, np.float32), rows
+        return np.tile(np.arange(k, 0, -1, dtype=np.float32), (len(rows), 1)), rows
 
 
 @pytest.fixture

@@ -43,6 +43,17 @@ def test_clicks_are_measured_in_order_probability_and_calibration(small, split):
     assert results.protocol == "by hand; clicks of test events"
 
 
+def test_intervals_resample_users_whatever_the_order_of_their_rows(small, split):
+    order = [0, 2, 1, 3]  # the users' rows in turn
+    mixed = splits.given(split.train, split.test.take(order), protocol="by hand")
+    whole = click_quality({"hand": says(SCORES)}, split, small)
+    apart = click_quality({"hand": says([SCORES[n] for n in order])}, mixed, small)
+    for metric in ("auc", "gauc", "log_loss"):
+        found, expected = (r.scores["hand"][metric] for r in (apart, whole))
+        assert found.stderr == pytest.approx(expected.stderr)
+        assert expected.stderr > 0
+
+
 def test_the_report_draws_the_calibration_of_models(small, split, tmp_path):
     results = click_quality({"hand": says(SCORES)}, split, small)
     assert len(results.calibration["hand"]) == 4  # a bin an event

@@ -119,12 +119,13 @@ def test_differences_to_the_best_baseline_are_paired(small, split, hand):
     )
 
 
-def test_equal_recommenders_differ_by_exactly_nothing(small, split):
+def test_equal_recommenders_differ_by_exactly_nothing(small, split, hand):
     class Same(baselines.Popularity):
         def recommend(self, queries, k, exclude=None):
-            return small.fixed(PERFECT).recommend(queries, k)
+            return hand.recommend(queries, k)
 
-    results = full_ranking({"base": Same(), "model": small.fixed(PERFECT)}, split, small, ks=(2,))
+    results = full_ranking({"base": Same(), "model": hand}, split, small, ks=(2,))
+    assert results.scores["model"]["ndcg@2"].stderr > 0  # users differ, and so do resamples
     assert results.differences["model"]["ndcg@2"] == Estimate(0.0, 0.0, 0.0, 0.0)
 
 
@@ -152,7 +153,7 @@ def test_arguments_out_of_range_are_refused(small, split, hand):
     for ks in ((), (0,), (5,)):
         with pytest.raises(ValueError, match="`ks` must be cut-offs from 1 to the number of"):
             full_ranking({"hand": hand}, split, small, ks=ks)
-    with pytest.raises(ValueError, match="`seen` must be one of 'train', 'none'"):
+    with pytest.raises(ValueError, match="`seen` must be one of 'train', 'disliked', 'none'"):
         full_ranking({"hand": hand}, split, small, ks=(1,), seen="test")
     with pytest.raises(ValueError, match="`batch_size` must be greater than 0"):
         full_ranking({"hand": hand}, split, small, ks=(1,), batch_size=0)

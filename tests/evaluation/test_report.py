@@ -180,7 +180,7 @@ def test_examples_tell_history_latest_first_and_mark_hits(small, split):
         about="",
         history=["one", "two"],
         taken=["3"],
-        recommended=[("3", 1.0, True), ("<four>", 1.0, False)],
+        recommended=[("3", 2.0, True), ("<four>", 1.0, False)],
     )
     assert found["20"].history == []
 

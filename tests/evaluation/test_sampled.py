@@ -31,11 +31,29 @@ def test_ranks_count_ties_against_the_item(small, popularity):
 
 
 def test_unknown_ids_and_the_item_itself_are_no_rivals(small, popularity):
-    test = pa.table({"user": [10, 99], "item": [2, 1], "negatives": [[2, 77], [3]]})
+    # item 2 has 0 events, item 3 has 1
+    test = pa.table({"user": [10, 99], "item": [3, 1], "negatives": [[3, 2, 77], [3]]})
     results = sampled_ranking({"popularity": popularity}, test, small, ks=(1,))
     assert results["popularity", "hr@1"] == 1.0
     assert results.setting.left_out == {"user or item unknown": 1, "negatives unknown": 1}
     assert results.setting.num_users == 1
+
+
+def test_a_rival_that_comes_twice_counts_once(small, popularity):
+    test = pa.table({"user": [10], "item": [3], "negatives": [[1, 1, 1, 2]]})
+    results = sampled_ranking({"popularity": popularity}, test, small, ks=(2,))
+    assert results["popularity", "mrr@2"] == 1 / 2  # item 1 alone is above it
+    assert results.setting.left_out == {"repeated negatives": 2}
+
+
+def test_an_item_without_a_rival_is_not_first_but_left_out(small, popularity):
+    test = pa.table({"user": [10, 10, 20], "item": [2, 2, 3], "negatives": [[], [2, 77], [1]]})
+    results = sampled_ranking({"popularity": popularity}, test, small, ks=(1,))
+    assert results["popularity", "hr@1"] == 0
+    assert results.setting.num_users == 1
+    assert results.setting.left_out["test events without a rival"] == 2
+    with pytest.raises(ValueError, match="`negatives` must be lists with candidates"):
+        sampled_ranking({"popularity": popularity}, test.slice(0, 2), small)
 
 
 def test_scoring_the_given_ones_equals_ranking_all(world, small):

@@ -75,7 +75,9 @@ def test_recall_and_mrr_by_hand():
 
 def test_a_score_that_is_not_a_number_is_an_error():
     events = next_items(TEST, ITEMS, session_spec())
-    with pytest.raises(ValueError, match="A score is NaN"):
+    with pytest.raises(
+        ValueError, match=r"a recommender of defined scores.*NaN, the first in row 0"
+    ):
         next_item_ranks(lambda q: np.full((q.num_rows, 3), np.nan), events)
 
 

@@ -1,4 +1,3 @@
-import numpy as np
 import pytest
 
 from tfrecs import FeatureTransform, baselines, datasets
@@ -70,14 +69,13 @@ def test_events_given_are_masked_but_not_counted_as_popular(tables):
     from tfrecs.evaluation.truth import find_truth
 
     split, shown = strong_generalisation(tables)
-    truth = find_truth(split, shown, mask_seen=True)
+    truth = find_truth(split, shown, seen="train")
     assert truth.popularity.sum() == split.train.num_rows
-    given = np.unique(np.stack([*_pairs(split.given, shown)], axis=1), axis=0)
-    assert truth.seen.nnz <= len(given)
-    assert not find_truth(split, shown, mask_seen=False).seen.nnz
-
-
-def _pairs(events, tables):
-    from tfrecs.evaluation.truth import pair_positions
-
-    return pair_positions(events, tables)
+    users = truth.queries["user_id"].to_pylist()
+    items = shown.candidates["item_id"].to_pylist()
+    given = split.given.to_pylist()
+    for row, user in zip(truth.seen, users, strict=True):
+        masked = {items[place] for place in row.indices}
+        assert masked == {event["item_id"] for event in given if event["user_id"] == user}
+    assert truth.seen.nnz > 0
+    assert not find_truth(split, shown, seen="none").seen.nnz

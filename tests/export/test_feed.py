@@ -5,6 +5,7 @@ import pyarrow as pa
 import pytest
 import tensorflow as tf
 
+from tests.export.padded import assert_same, marked, serve_together
 from tfrecs import run as runs
 from tfrecs.datasets import demo
 from tfrecs.datasets.demo_topics import TOPICS
@@ -17,6 +18,7 @@ from tfrecs.recipes.feed import content_of
 from tfrecs.recipes.feed_candidates import tag_candidates
 from tfrecs.recipes.feed_skills import with_skills
 from tfrecs.recipes.feed_tags import TagOptions, train_tags
+from tfrecs.serving import Session
 
 ITEMLESS = "a tag that a user has and no item"
 
@@ -140,3 +142,18 @@ def test_bad_arguments_are_refused(feed):
     run, signatures = feed
     with pytest.raises(ValueError, match="`n` must be greater than 0"):
         FeedSignatures(signatures.model, run.transform, signatures.candidates, n=0)
+
+
+def test_lists_that_begin_with_the_missing_value_survive_the_padding_of_tensorflow_serving(
+    feed, tmp_path
+):
+    run, signatures = feed
+    made = export_feed(signatures, run.tables.queries, tmp_path, name="feed", check=False)
+    session = Session(made.paths["stock"])
+    lists = [name for name, spec in signatures.inputs.items() if len(spec.shape) > 1]
+    rest = {n: [""] for n, spec in signatures.inputs.items() if len(spec.shape) == 1}
+    few = {n: [["i_000001"]] if n == "liked" else [[]] for n in lists} | rest | {"tag": ["baking"]}
+    many = few | {"liked": [["i_000002", "i_000003"]], "viewed": [["i_000004"]]}
+    alone = [session.run("serving_default", request) for request in (few, many)]
+    requests = [marked(request, **dict.fromkeys(lists, "")) for request in (few, many)]
+    assert_same(serve_together(session, "serving_default", requests), alone)

@@ -12,6 +12,7 @@ from tfrecs.spec import FeatureSpec
 
 SIGNATURES = {
     "serving_default",
+    "serving_default_examples",
     "recommend",
     "encode_query",
     "encode_candidate",
@@ -63,7 +64,7 @@ def test_the_card_says_what_was_made_of_what(exported):
     card = card_of(exported, "scann")
     assert (card["name"], card["version"], card["variant"]) == ("content", 1, "scann")
     assert "ScaNN" in card["needs"]
-    assert "10 requests of up to 258 rows" in card["checked"]
+    assert "11 requests of up to 258 rows" in card["checked"]
     assert (card["data"], card["metrics"]) == ("made up", {"ndcg@10": 0.5})
     assert card["index"]["built_by"] == "a test"
     assert card["index"]["recall@20"] == exported.recall >= 0.9

@@ -4,6 +4,7 @@ import pyarrow as pa
 import pytest
 from keras import ops
 
+from tests.export.padded import assert_same, marked, serve_together
 from tfrecs.export.two_stage import Stage, export_two_stage
 from tfrecs.features import FeatureTransform
 from tfrecs.models import Ranker, TwoTower
@@ -260,3 +261,17 @@ def test_candidates_without_a_feature_of_the_ranker_are_an_error(stages, tmp_pat
     table = CANDIDATES.drop_columns(["price"])
     with pytest.raises(ValueError, match="with the column 'price', which the ranker reads"):
         export_two_stage(retriever, index, ranker, table, QUERIES, tmp_path, name="two")
+
+
+def test_lists_that_begin_with_the_missing_value_survive_the_padding_of_tensorflow_serving(session):
+    """`recommend` has scalars, so no server but `tfrecs serve` batches it: of one shape alone."""
+    lists = {"exclude": "", "filter_category": "", "filter_tags": "", "filter_item_id": ""}
+    few = query(1, 2) | options(2, k=4, exclude=[["i4"], ["i7"]], filter_tags=[["t1"], ["t2"]])
+    many = query(3) | options(
+        *(1,), k=4, exclude=[["i1", "i2", "i3"]], filter_category=[["c1", "c2"]]
+    )
+    many |= {"filter_tags": [["t0", "t1"]], "filter_item_id": [[f"i{i}" for i in range(0, 90, 3)]]}
+    alone = [session.run("recommend", request) for request in (few, many)]
+    requests = [marked(request, filter_price=-1, **lists) for request in (few, many)]
+    answers = serve_together(session, "recommend", requests, shared=("k", "diversity"))
+    assert_same(answers, alone)

@@ -64,6 +64,8 @@ def test_a_calibrated_model_lies_on_the_diagonal():
 def test_labels_of_one_kind_have_no_area_and_no_entropy():
     assert np.isnan(clicks.auc([1, 1], [0.0, 1.0]))
     assert np.isnan(clicks.normalized_entropy([0, 0], [0.0, 1.0]))
+    assert np.isnan(clicks.calibration([0, 0], [0.0, 1.0]))
+    assert np.isnan(float(Calibration()([0, 0], [0.0, 1.0])))
 
 
 @pytest.mark.parametrize(

@@ -109,6 +109,50 @@ def test_a_graph_of_unknown_sizes_gives_the_same():
     assert metric.result().numpy() == pytest.approx(NDCG(k=3)(LABELS, SCORES).numpy())
 
 
+@pytest.mark.parametrize("metric", ORACLES)
+@pytest.mark.parametrize("graph", [False, True], ids=["eager", "graph"])
+def test_without_a_row_that_counts_the_value_is_nan(metric, graph):
+    made = metric(k=2)
+    assert np.isnan(float(made.result()))
+    update = tf.function(made.update_state) if graph else made.update_state
+    update(tf.constant([[0.0, 0.0], [0.0, -1.0]]), tf.constant([[0.1, 0.2], [0.3, 0.4]]))
+    update(tf.constant([[1.0, 0.0]]), tf.constant([[0.1, 0.2]]), tf.constant([0.0]))
+    assert np.isnan(float(made.result()))
+
+
+@pytest.mark.parametrize("metric", ORACLES)
+@pytest.mark.parametrize(
+    "labels, scores, weight",
+    [
+        ([0, 0], [np.nan, 0.2], 1),
+        ([5, 3], [0.1, 0.2], 1),
+        ([1, np.nan], [0.1, 0.2], 1),
+        ([1, 0], [0.1, 0.2], np.nan),
+        ([1, 0], [0.1, 0.2], -1),
+    ],
+    ids=["nan score", "stars", "nan label", "nan weight", "negative weight"],
+)
+def test_one_undefined_row_makes_the_value_nan(metric, labels, scores, weight):
+    made = metric(k=2)
+    made.update_state([[1.0, 0.0]], [[0.9, 0.1]])
+    made.update_state([labels], [scores], sample_weight=[weight])
+    assert np.isnan(float(made.result()))
+
+
+@pytest.mark.parametrize("metric", ORACLES)
+def test_what_does_not_count_may_hold_anything(metric):
+    labels, scores = [[0.0, 1.0, 0.0, -1.0]], [[0.3, 0.2, 0.1, np.nan]]
+    value = float(metric(k=2)([row[:3] for row in labels], [row[:3] for row in scores]))
+    assert float(metric(k=2)(labels, scores)) == pytest.approx(value)
+    more = metric(k=2)
+    more.update_state([*labels, [5.0, np.nan, 1.0, 0.0]], scores * 2, sample_weight=[1.0, 0.0])
+    assert float(more.result()) == pytest.approx(value)
+
+
+def test_callbacks_are_told_that_more_is_better():
+    assert {metric()._direction for metric in ORACLES} == {"up"}
+
+
 def test_bad_arguments_are_named():
     with pytest.raises(ValueError, match=r"`k` must be greater than 0\. Received: 0"):
         Recall(k=0)

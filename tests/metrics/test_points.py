@@ -3,8 +3,9 @@ import math
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
-from tfrecs.metrics import AUC, MAE, RMSE, LogLoss
+from tfrecs.metrics import AUC, MAE, RMSE, Calibration, LogLoss, NormalizedEntropy
 
 
 def auc_of_pairs(labels, scores, weights=None):
@@ -61,11 +62,18 @@ def test_auc_resolves_scores_that_thresholds_do_not():
         ([0, 0], [0.1, 0.2]),
         ([1, 0], [float("nan"), 0.2]),
         ([1, 2], [0.1, 0.2]),
-        ([1, 0, 1], [0.1, 0.2, 0.3]),  # more than the capacity
+        ([], []),
     ],
 )
 def test_auc_is_nan_where_it_is_not_defined(labels, scores):
+    labels, scores = np.array(labels, "float32"), np.array(scores, "float32")
     assert np.isnan(AUC(capacity=2)(labels, scores).numpy())
+
+
+def test_auc_says_when_it_had_more_scores_than_it_holds():
+    message = r"AUC is NaN: it holds 2 of 3 scores\. .*AUC\(capacity=3\)"
+    with pytest.warns(UserWarning, match=message):
+        assert np.isnan(AUC(capacity=2)([1, 0, 1], [0.1, 0.2, 0.3]).numpy())
 
 
 def test_auc_does_not_mind_a_nan_score_that_is_ignored():
@@ -146,3 +154,66 @@ def test_the_metrics_work_in_evaluate():
 def test_a_capacity_of_0_is_an_error():
     with pytest.raises(ValueError, match="`capacity` must be greater than 0"):
         AUC(capacity=0)
+
+
+CLICK_METRICS = [AUC, LogLoss, Calibration, NormalizedEntropy]
+
+
+@pytest.mark.parametrize("metric", [*CLICK_METRICS, RMSE, MAE])
+def test_no_row_at_all_is_nan_and_not_the_best_value(metric):
+    assert np.isnan(float(metric().result()))
+    made = metric()
+    made.update_state([1.0, 0.0], [0.5, 0.2], sample_weight=[0.0, 0.0])
+    assert np.isnan(float(made.result()))
+
+
+@pytest.mark.parametrize("metric", CLICK_METRICS)
+@pytest.mark.parametrize("graph", [False, True], ids=["eager", "graph"])
+@pytest.mark.parametrize(
+    "labels, scores, weights",
+    [
+        ([1, 0, 2], [0.1, 0.2, 0.3], [1, 1, 1]),
+        ([1, 0, np.nan], [0.1, 0.2, 0.3], [1, 1, 1]),
+        ([1, 0, 1], [0.1, 0.2, np.nan], [1, 1, 1]),
+        ([1, 0, 1], [0.1, 0.2, 0.3], [1, 1, np.nan]),
+        ([1, 0, 1], [0.1, 0.2, 0.3], [1, 1, -1]),
+    ],
+    ids=["label", "nan label", "nan score", "nan weight", "negative weight"],
+)
+def test_what_is_undefined_makes_the_value_nan_until_the_reset(
+    metric, graph, labels, scores, weights
+):
+    made = metric()
+    update = tf.function(made.update_state) if graph else made.update_state
+    rows = [tf.constant(x, tf.float32) for x in (labels, scores, weights)]
+    update(*rows)
+    update(*(x[:2] for x in rows))
+    assert np.isnan(float(made.result()))
+    made.reset_state()
+    update(*(x[:2] for x in rows))
+    assert not np.isnan(float(made.result()))
+
+
+@pytest.mark.parametrize("metric", CLICK_METRICS)
+@pytest.mark.parametrize(
+    "label, weight", [(-1.0, 1.0), (7.0, 0.0), (np.nan, 0.0)], ids=["ignored", "odd", "nan"]
+)
+def test_a_row_that_does_not_count_may_hold_anything(metric, label, weight):
+    labels, scores = [1.0, 0.0, label], [0.1, 0.2, np.nan]
+    value = float(metric()(labels, scores, sample_weight=[1.0, 1.0, weight]))
+    assert value == pytest.approx(float(metric()(labels[:2], scores[:2])))
+
+
+@pytest.mark.parametrize("metric", [RMSE, MAE])
+def test_an_error_is_nan_with_a_nan_unless_its_weight_is_0(metric):
+    labels, scores = [3.0, np.nan], [1.0, 1.0]
+    assert np.isnan(float(metric()(labels, scores)))
+    assert np.isnan(float(metric()(labels[:1], scores[:1], sample_weight=[-1.0])))
+    assert float(metric()(labels, scores, sample_weight=[1.0, 0.0])) == 2
+
+
+def test_callbacks_are_told_which_way_is_better():
+    ways = {metric: metric()._direction for metric in (*CLICK_METRICS[:2], RMSE, MAE)}
+    assert ways == {AUC: "up", LogLoss: "down", RMSE: "down", MAE: "down"}
+    assert NormalizedEntropy()._direction == "down"
+    assert not hasattr(Calibration(), "_direction")  # 1 is best

@@ -104,3 +104,29 @@ def test_a_model_whose_weights_a_call_makes_waits_for_it():
     model.compile("adam", "mean_squared_error")
     model.make_train_function()
     assert not model.optimizer.built
+
+
+@pytest.mark.parametrize(
+    "loss",
+    ["mse", keras.losses.MeanSquaredError(), lambda y, scores: keras.ops.square(y - scores)],
+    ids=["by name", "an object", "a function"],
+)
+def test_weights_of_rows_weigh_rows_in_keras_s_losses(loss):
+    class Given(Ranker):
+        def __init__(self):
+            super().__init__()
+            self.shift = self.add_weight(shape=(), initializer="zeros")
+
+        def call(self, batch, training=False):
+            return batch["x"] + self.shift
+
+    model = Given()
+    model.compile("sgd", loss)
+    rows = {"x": np.array([1.0, 2.0, 4.0], np.float32)}
+    labels, weights = np.zeros(3, np.float32), np.array([1.0, 0.0, 2.0])
+    # (1 * 1 + 0 * 4 + 2 * 16) / 3 rows
+    assert model.evaluate(rows, labels, sample_weight=weights, verbose=0) == pytest.approx(11.0)
+    assert model.evaluate(rows, labels, verbose=0) == pytest.approx(7.0)
+    model.fit(rows, labels, sample_weight=weights, verbose=0, shuffle=False)
+    # SGD at 0.01: -0.01 * 2 * (1 * 1 + 2 * 4) / 3
+    assert float(model.shift) == pytest.approx(-0.06, rel=1e-5)

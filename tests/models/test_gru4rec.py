@@ -121,10 +121,11 @@ def test_a_server_that_keeps_states_gets_what_the_whole_session_gives():
 
 def test_log_q_is_taken_from_the_scores_in_training_alone():
     model = GRU4Rec(spec(), (8,), lanes=2, log_q=0.5)
-    batch, _ = next(iter(steps([2, 3, 4, 5], [2, 2], 2, num_negatives=5)))
+    batch, _ = next(iter(steps([2, 3, 4, 3], [2, 2], 2, num_negatives=5)))
     plain, corrected = np.asarray(model(batch)), np.asarray(model(batch, training=True))
     assert plain.shape == (2, 7)
     log_q = np.concatenate([batch["item_id_log_q"], batch["negatives_log_q"]])
+    assert log_q.max() > 0.3  # that of item 3, which comes twice: the others have log 1
     np.testing.assert_allclose(corrected, plain - 0.5 * log_q, rtol=1e-5)
 
 

@@ -50,6 +50,8 @@ CASES = [
         learning_rate=0.01,
         exceptions={
             "predictable_sequences": "a set of clicks has no order: which one was the last?",
+            "gradients": "with one token, attention within news has nothing to weigh: its queries "
+            "and keys have a gradient of exactly 0",
         },
     ),
 ]

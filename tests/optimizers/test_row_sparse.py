@@ -6,8 +6,11 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from hypothesis import given
+from hypothesis import strategies as st
 
 from tfrecs.optimizers import LazyAdam, SparseAdagrad, SparseFTRL
+from tfrecs.optimizers.rows import unique_rows
 
 ROWS, DIM = 6, 3
 PAIRS = {
@@ -71,6 +74,30 @@ def test_ftrl_equals_keras_s_on_a_table_that_starts_at_zero(l1):
 def test_keras_s_ftrl_moves_rows_that_no_batch_has_touched():
     rows = train(keras.optimizers.Ftrl(0.1), [[0, 2]], dense=True)
     assert (rows[[1, 3, 4, 5]] == 0).all()  # they were not
+
+
+def test_adagrad_s_epsilon_stands_once_under_the_root():
+    batches = [[0, 2, 5], [2, 5, 0]]
+    ours = train(SparseAdagrad(0.3, epsilon=0.5), batches, dense=False)
+    theirs = train(keras.optimizers.Adagrad(0.3, epsilon=0.5), batches, dense=True)
+    np.testing.assert_allclose(ours, theirs, atol=1e-6)
+
+
+@given(
+    ids=st.one_of(
+        st.lists(st.integers(0, 9), min_size=1, max_size=40),  # most come again
+        st.lists(st.integers(0, 10**6), min_size=20, max_size=40),  # few do
+    ),
+    again=st.integers(0, 19),
+)
+def test_the_gradients_of_a_row_are_summed_however_many_come_again(ids, again):
+    ids = [*ids, ids[again % len(ids)]]
+    values = np.random.default_rng(again).normal(size=(len(ids), DIM))
+    slices = tf.IndexedSlices(tf.constant(values), tf.constant(ids), (10**6 + 1, DIM))
+    sums, distinct = unique_rows(slices, "float64")
+    assert sorted(distinct.numpy()) == sorted(set(ids))
+    for row, place in zip(sums.numpy(), distinct.numpy(), strict=True):
+        np.testing.assert_allclose(row, values[np.array(ids) == place].sum(axis=0))
 
 
 @EACH

@@ -74,6 +74,18 @@ def test_arguments_reach_the_model(tables):
     assert np.isfinite(history["loss"]).all()
 
 
+def test_the_two_towers_are_corrected_by_the_share_of_each_item(tables, monkeypatch):
+    given = {}
+    monkeypatch.setattr(
+        recipes.Training, "fit", lambda self, model, arrays, label: given.update(arrays) or {}
+    )
+    chosen, prepared = training(tables, "two_tower")
+    chosen.fit(prepared)
+    items = prepared.events["item_id"].to_pylist()
+    shares = [items.count(item) / len(items) for item in items]
+    np.testing.assert_allclose(np.exp(given["item_id_log_q"]), shares, rtol=1e-5)
+
+
 def test_training_goes_on_from_an_initial_model(tables):
     from dataclasses import replace
 

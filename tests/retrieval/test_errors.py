@@ -50,6 +50,7 @@ def test_k_of_a_call(index, k):
         ([4, -1, 5], "without -1, which means a missing id"),
         ([1.0, 2.0, 3.0], "`ids` must be strings or integers"),
         (["a", None, "c"], "`ids` must be strings or integers"),
+        (["a", 2, "c"], "`ids` must be strings or integers"),
         ([["a", "b", "c"]], "`ids` must be of one dimension"),
         ([], "`ids` must be at least one id"),
         (np.array([1, 2, 2**63], "uint64"), "`ids` must be below 2"),

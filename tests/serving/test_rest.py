@@ -78,7 +78,7 @@ def test_bytes_come_as_base64(server):
         (":predict", {"inputs": 3, "signature_name": "recommend"}, 400, "must be an object"),
         ("/versions/7:predict", {"inputs": ["a"]}, 404, "version 1, not 7"),
         ("x:predict", {"inputs": ["a"]}, 404, "Did you mean 'toy'"),
-        (":classify", {"inputs": ["a"]}, 404, "only :predict"),
+        (":classify", {"inputs": ["a"]}, 400, '"examples" must be a list'),
         (":predict", b"x" * 100_001, 429, "at most 100000 bytes"),
     ],
 )
@@ -94,9 +94,9 @@ def test_a_bad_request_is_told_what_is_wrong_and_the_server_lives_on(
 @pytest.mark.parametrize(
     "head, status",
     [
-        ("POST /v1/models/toy:predict HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n", 400),
         ("POST /v1/models/toy:predict HTTP/1.1\r\nContent-Length: -1\r\n\r\n", 400),
-        ("DELETE /v1/models/toy HTTP/1.1\r\n\r\n", 501),
+        ("DELETE /v1/models/toy HTTP/1.1\r\n\r\n", 400),
+        ("POST /v1/models/toy HTTP/1.1\r\nContent-Length: 0\r\n\r\n", 400),
         ("nonsense\r\n\r\n", 400),
     ],
 )
@@ -129,7 +129,7 @@ def test_status_metadata_health_and_metrics(server):
     assert 'request_count{model_name="",entrypoint="REST",status="NOT_FOUND"} 1' in text
     assert 'tfrecs_served{model_name="toy"} 1' in text
     assert request(server, "GET", "/nowhere")[0] == 404
-    assert request(server, "GET", "/v1/models/toy:predict")[0] == 404
+    assert request(server, "GET", "/v1/models/toy:predict")[0] == 400
 
 
 def test_codes_become_http_statuses():

@@ -59,7 +59,11 @@ def test_k_is_an_input_and_outputs_may_be_filtered(stub):
     [
         (asked({"user_id": ["a"]}, model="other"), "NOT_FOUND", "one of ['toy']"),
         (asked({"user_id": ["a"]}, version=2), "NOT_FOUND", "version 1, not 2"),
-        (asked({"user_id": ["a"]}, version_label="new"), "NOT_FOUND", "no version label 'new'"),
+        (
+            asked({"user_id": ["a"]}, version_label="new"),
+            "INVALID_ARGUMENT",
+            "no version label 'new'",
+        ),
         (asked({"user_id": ["a"]}, signature="x"), "INVALID_ARGUMENT", "must be one of"),
         (asked({}), "INVALID_ARGUMENT", "also needs the inputs ['user_id']"),
         (asked({"user_id": [1.0]}), "INVALID_ARGUMENT", "must be string"),
@@ -130,5 +134,5 @@ def test_a_thousand_spoiled_messages_leave_the_server_alive(channel, stub):
     assert set(codes) <= {"OK", "INTERNAL", "INVALID_ARGUMENT", "NOT_FOUND"}
     assert codes["OK"] < 500
     # INTERNAL is what gRPC says of bytes that are no message
-    assert unread == {"Exception deserializing request!"}
+    assert unread == {"This is no PredictRequest."}
     assert stub.Predict(asked({"user_id": ["a"]}))

@@ -165,7 +165,7 @@ def test_a_taken_port_is_an_error(server, served):
 
 
 def test_the_page_needs_no_network(server):
-    assert "https://" not in server._rest.page
+    assert "https://" not in server.rest.page
 
 
 @pytest.mark.slow

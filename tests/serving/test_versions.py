@@ -11,6 +11,9 @@ from tfrecs.serving.versions import Versions
 class Runner:
     waiting = 3
 
+    def close(self):
+        """Nothing waits."""
+
 
 @pytest.fixture
 def folder(tmp_path):

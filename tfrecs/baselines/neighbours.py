@@ -25,7 +25,8 @@ class Neighbourhood(Baseline):
     A query with events in `fit` has met those. Where `spec` has a list of candidates among the
     query's features (a history) and the queries come with that column, a query that is not empty
     there has met what it says instead: so queries unknown in `fit` are answered. A query that met
-    nothing gets the number of queries that met each candidate as scores: the popularity order.
+    nothing, or nothing that tells of any candidate, gets the number of queries that met each
+    candidate as scores: the popularity order.
     """
 
     _query_ids: pa.Array
@@ -57,6 +58,7 @@ class Neighbourhood(Baseline):
         known = np.diff(met.indptr) > 0
         scores = np.empty((len(known), num_candidates), np.float32)
         scores[known] = self._score(met[known], rows[known])
+        known &= scores.any(axis=1, where=known[:, None])
         scores[~known] = self._counts
         return scores
 

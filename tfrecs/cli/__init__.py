@@ -11,6 +11,7 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table
 
+import tfrecs
 from tfrecs.cli.options import Data, Training, console, errors, shares
 from tfrecs.cli.pipelines import component_app, pipeline_app
 from tfrecs.cli.serve import serve
@@ -18,11 +19,10 @@ from tfrecs.cli.tune import tune
 
 app = typer.Typer(
     name="tfrecs",
-    help="Recommenders for Keras 3: from raw tables to a SavedModel that answers.",
     no_args_is_help=True,
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
-    add_completion=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
 )
 STOPPED = 130  # the shell's code for Ctrl-C
 
@@ -31,6 +31,22 @@ Logs = Annotated[
     bool, typer.Option("--tensorboard/--no-tensorboard", help="Keep TensorBoard's logs in the run")
 ]
 RunFolder = Annotated[Path, typer.Argument(help="A folder written by `tfrecs train`")]
+
+
+def _print_version(asked: bool) -> None:
+    if asked:
+        console.print(f"tfrecs {tfrecs.__version__}", highlight=False)
+        raise typer.Exit
+
+
+@app.callback()
+def whole(
+    version: Annotated[
+        bool,
+        typer.Option("--version", help="Print the version", is_eager=True, callback=_print_version),
+    ] = False,
+) -> None:
+    """Recommenders for Keras 3: from raw tables to a SavedModel that answers."""
 
 
 @app.command()

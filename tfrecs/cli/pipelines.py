@@ -19,7 +19,14 @@ component_app = typer.Typer(help="Run one component by itself.", no_args_is_help
 File = Annotated[Path, typer.Argument(help="A Python file that defines `pipeline(...)`")]
 Root = Annotated[Path, typer.Option(help="Folder of runs and artifacts")]
 Set = Annotated[list[str], typer.Option("--set", help="A parameter: name=value; repeat")]
-_COLORS = {"done": "green", "cached": "cyan", "failed": "bold red", "running": "dim"}
+_COLORS = {
+    "done": "green",
+    "cached": "cyan",
+    "not pushed": "bold yellow",
+    "failed": "bold red",
+    "running": "dim",
+}
+_NOT_PUSHED = 3  # the exit code of --strict
 
 
 @pipeline_app.command()
@@ -28,6 +35,9 @@ def run(
     root: Root = Path("runs/pipelines"),
     set_: Set = [],  # noqa: B006 typer reads it alone
     processes: Annotated[int, typer.Option(help="Nodes at a time; 0: in this process")] = 2,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="End with exit code 3 where a model is not pushed")
+    ] = False,
 ) -> None:
     """Run a pipeline on this machine; what is there already is not made again."""
     from tfrecs.components import local, pipeline
@@ -35,14 +45,20 @@ def run(
     loaded = pipeline.load(file, **_parameters(set_))
     done = local.run(loaded, root / loaded.name, processes=processes, report=_report)
     counts = {state: list(done.states.values()).count(state) for state in ("done", "cached")}
-    console.print(f"{counts['done']} done, {counts['cached']} cached: [bold]{done.folder}[/]")
+    withheld = f", [bold yellow]{len(done.withheld)} not pushed[/]" if done.withheld else ""
+    summary = f"{counts['done']} done, {counts['cached']} cached{withheld}"
+    console.print(f"{summary}: [bold]{done.folder}[/]")
+    for node, why in done.withheld.items():
+        console.print(f"Not pushed by {node}: {why}", markup=False, highlight=False)
+    if strict and done.withheld:
+        raise typer.Exit(_NOT_PUSHED)
 
 
 def _report(node: str, state: str, seconds: float, message: str) -> None:
     time = f"{seconds:7.1f} s" if seconds else " " * 9
-    console.print(f"  [{_COLORS[state]}]{state:>7}[/] {time}  {node}", highlight=False)
+    console.print(f"  [{_COLORS[state]}]{state:>10}[/] {time}  {node}", highlight=False)
     if message:
-        console.print(f"          {message}", markup=False, highlight=False)
+        console.print(f"             {message}", markup=False, highlight=False)
 
 
 @pipeline_app.command()
@@ -104,13 +120,64 @@ def compile(
     file: File,
     output: Annotated[Path, typer.Option(help="A .yaml file")] = Path("pipeline.yaml"),
     set_: Set = [],  # noqa: B006
-    image: Annotated[str, typer.Option(help="Image with tfrecs[pipelines]")] = "tfrecs:latest",
+    image: Annotated[
+        str, typer.Option(help="Image with tfrecs[pipelines]; pipelines/Dockerfile builds it")
+    ] = "tfrecs:latest",
+    volume: Annotated[
+        list[str], typer.Option(help="CLAIM:/FOLDER, mounted in every task; repeat")
+    ] = [],  # noqa: B006
+    resources: Annotated[
+        list[str],
+        typer.Option(
+            help="NODE=cpu:4,memory:16G,accelerator:nvidia.com/gpu,accelerators:1; repeat"
+        ),
+    ] = [],  # noqa: B006
+    strict: Annotated[
+        bool, typer.Option("--strict", help="A task whose model is not pushed fails")
+    ] = False,
 ) -> None:
-    """Compile a pipeline to Kubeflow Pipelines v2 IR."""
+    """Compile a pipeline to Kubeflow Pipelines v2 IR; what --set sets are its inputs' defaults."""
     from tfrecs.components import kubeflow, pipeline
 
-    path = kubeflow.compile(pipeline.load(file, **_parameters(set_)), output, image)
-    console.print(f"Written: [bold]{path}[/]")
+    cluster = kubeflow.Cluster(image, _volumes(volume), _resources(resources), strict)
+    path = kubeflow.compile(pipeline.load(file, **_parameters(set_)), output, cluster)
+    console.print(f"Written: [bold]{path}[/]. Its tasks run in the image {image}.")
+
+
+def _volumes(given: list[str]) -> dict[str, str]:
+    from tfrecs import checks
+
+    pairs = {}
+    for entry in given:
+        claim, colon, folder = entry.partition(":")
+        if not colon or not claim:
+            raise ValueError(checks.expected("--volume", "of the form CLAIM:/FOLDER", entry))
+        pairs[claim] = folder
+    return pairs
+
+
+def _resources(given: list[str]) -> dict[str, Any]:
+    from tfrecs import checks
+    from tfrecs.components import Resources
+
+    kinds: dict[str, Any] = {"cpu": float, "memory": str, "accelerator": str, "accelerators": int}
+    found = {}
+    for entry in given:
+        node, _, asked = entry.partition("=")
+        pairs = [pair.partition(":") for pair in asked.split(",")]
+        for name, _, value in pairs:
+            checks.one_of(f"--resources {node}", name, kinds)
+            if not value:
+                expectation = "of the form NODE=cpu:4,memory:16G"
+                raise ValueError(checks.expected("--resources", expectation, entry))
+        try:
+            read = {name: kinds[name](value) for name, _, value in pairs}
+        except ValueError as error:
+            raise ValueError(
+                checks.expected("--resources", "with numbers for cpu and accelerators", entry)
+            ) from error
+        found[node] = Resources(**read)
+    return found
 
 
 @pipeline_app.command("list")

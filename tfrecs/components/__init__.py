@@ -6,6 +6,7 @@ from tfrecs.components.component import Component as Component
 from tfrecs.components.component import LatestBlessed as LatestBlessed
 from tfrecs.components.component import Node as Node
 from tfrecs.components.component import Output as Output
+from tfrecs.components.component import Resources as Resources
 from tfrecs.components.dataset_example_gen import DatasetExampleGen as DatasetExampleGen
 from tfrecs.components.evaluator import Evaluator as Evaluator
 from tfrecs.components.example_gen import ExampleGen as ExampleGen

@@ -5,9 +5,14 @@ import json
 import os
 import zipfile
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+from google.protobuf.message import DecodeError
+from google.protobuf.text_format import ParseError
 
 from tfrecs import checks
 
@@ -34,6 +39,12 @@ class Artifact:
     def path(self) -> Path:
         """The folder as a path."""
         return Path(self.uri)
+
+    @property
+    def identity(self) -> str:
+        """What a component that reads it acts on: its files, whether it is blessed, its span."""
+        decisive = {n: self.properties[n] for n in ("blessed", "span") if n in self.properties}
+        return f"{self.digest} {json.dumps(decisive, sort_keys=True)}" if decisive else self.digest
 
     def seal(self) -> None:
         """Takes the digest of the files and writes properties and digest beside them.
@@ -108,14 +119,40 @@ def load(folder: str | Path) -> Artifact:
     """Reads a sealed artifact.
 
     Raises:
-        ValueError: If the folder holds none.
+        ValueError: If the folder holds none, or one that is damaged.
     """
     file = Path(folder) / FILE
     if not file.is_file():
         expectation = f"a folder with {FILE}, as components leave it"
         raise ValueError(checks.expected("artifact", expectation, str(folder)))
-    said = json.loads(file.read_text())
-    return TYPES[said["type"]](str(folder), said["properties"], said["digest"])
+    with damaged(file):
+        said = json.loads(file.read_text())
+        return TYPES[said["type"]](str(folder), dict(said["properties"]), str(said["digest"]))
+
+
+@contextmanager
+def damaged(file: Path) -> Iterator[Path]:
+    """Gives a file to be read, and names it where what it holds is not what was written."""
+    try:
+        yield file
+    except (ValueError, KeyError, IndexError, TypeError, DecodeError, ParseError) as error:
+        raise ValueError(f"{file} is damaged: {error}. Let its component write it anew.") from error
+
+
+def manifest(folder: str | Path) -> dict[str, list[Any]]:
+    """Returns size and SHA-256 of each file of a folder, by its path there; hidden ones are left.
+
+    Unlike `digest` every byte counts: it tells whether files are as they were written.
+    """
+    folder = Path(folder)
+    found: dict[str, list[Any]] = {}
+    for path in sorted(folder.rglob("*")):
+        name = path.relative_to(folder)
+        if path.is_file() and not any(part.startswith(".") for part in name.parts):
+            with path.open("rb") as file:
+                hashed = hashlib.file_digest(file, "sha256").hexdigest()
+            found[name.as_posix()] = [path.stat().st_size, hashed]
+    return found
 
 
 def digest(path: str | Path) -> str:

@@ -48,7 +48,7 @@ def bulk_inferrer(
         result: `recommendations-*.parquet`; `similar_items.parquet`.
         examples: Users, all splits; or `source`.
         blessing: A model that is not blessed is refused.
-        source: A file of users: CSV, TSV, Parquet or JSON lines.
+        source: Users: CSV, TSV, Parquet or JSON lines, as ExampleGen reads them.
         k: Items a user. Defaults to 10.
         similar_items: Whether to write the `k` nearest items of each item, too.
         runner: "local" or "beam". Defaults to "local".
@@ -67,7 +67,7 @@ def bulk_inferrer(
         size = sum(path.stat().st_size for path in found if isinstance(path, Path))
     else:
         found = list(sources.pieces(str(source), 1_000_000))
-        size = sum(Path(p.path).stat().st_size for p in found if isinstance(p, sources.Piece))
+        size = sum(piece.size for piece in found if isinstance(piece, sources.Piece))
     result.path.mkdir(exist_ok=True)
     work = partial(
         _infer,
@@ -87,7 +87,8 @@ def bulk_inferrer(
 
 BulkInferrer = Component(
     bulk_inferrer,
-    files=lambda given: sources.find_files(given["source"]) if given["source"] else [],
+    files=lambda given: sources.inputs(given["source"]) if given["source"] else [],
+    places=("source",),
 )
 
 

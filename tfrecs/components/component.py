@@ -9,9 +9,10 @@ greet(Examples("in"), Model("out"), times=2)      # the same function, by hand
 import hashlib
 import inspect
 import json
+import re
 import types
 import typing
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -52,6 +53,30 @@ Input = Channel | LatestBlessed
 
 
 @dataclass(frozen=True)
+class Resources:
+    """What a node asks of a cluster. On this machine nodes take what is there.
+
+    Args:
+        cpu: Processors, such as 4; `None` leaves it to the cluster.
+        memory: Memory, such as "16G"; `None` leaves it to the cluster.
+        accelerator: Kind of accelerator, such as "nvidia.com/gpu"; `None` for none.
+        accelerators: How many. Defaults to 1.
+    """
+
+    cpu: float | None = None
+    memory: str | None = None
+    accelerator: str | None = None
+    accelerators: int = 1
+
+    def __post_init__(self) -> None:
+        if self.cpu is not None:
+            checks.positive("cpu", self.cpu)
+        checks.positive("accelerators", self.accelerators)
+        if self.memory is not None and not re.fullmatch(r"\d+([EPTGMK]i?)?", self.memory):
+            raise ValueError(checks.expected("memory", "such as '16G'", self.memory))
+
+
+@dataclass(frozen=True)
 class Node:
     """A component with its inputs and parameters: one step of a pipeline."""
 
@@ -59,6 +84,7 @@ class Node:
     component: "Component"
     inputs: dict[str, Input]
     parameters: dict[str, Any]
+    resources: Resources = field(default_factory=Resources)
 
     def __getitem__(self, name: str) -> Channel:
         checks.one_of(f"output of {self.id}", name, self.component.outputs)
@@ -84,20 +110,32 @@ class Component:
         executor: Takes artifacts (`Examples`, or `Examples | None` where it may be left out),
             `Output[...]` artifacts whose `uri` it creates as a folder, and keyword parameters
             that JSON can hold.
-        files: Given the parameters, the files and folders outside the pipeline that are read;
-            their contents count for the cache. Defaults to none.
+        files: Given the parameters, the files, folders and URIs outside the pipeline that are
+            read; their contents count for the cache. Defaults to none.
+        places: Names of the parameters that are paths or URIs outside the pipeline, read or
+            written: on a cluster all machines must see them. Defaults to none.
+        stands: Of a component whose effect is outside the pipeline: given its outputs, why that
+            effect is not there any more, or "". Such a node is cached only where it is "".
+            Defaults to `None`, of components whose outputs are all that they do.
         name: Shown in pipelines. Defaults to the function's, in camel case.
     """
 
     executor: Callable[..., None]
-    files: Callable[[dict[str, Any]], list[Path]] = field(default=lambda parameters: [])
+    files: Callable[[dict[str, Any]], Sequence[str | Path]] | None = None
+    places: tuple[str, ...] = ()
+    stands: Callable[[dict[str, Any]], str] | None = None
     name: str = ""
 
     def __post_init__(self) -> None:
+        for place in self.places:
+            checks.one_of(f"parameter of {self.executor.__name__}", place, self.parameters)
         if not self.name:
             words = self.executor.__name__.split("_")
             object.__setattr__(self, "name", "".join(word.capitalize() for word in words))
         for name, kind in self._hints.items():
+            if name in ("id", "resources"):
+                expectation = "without arguments `id` and `resources`, which a node has"
+                raise TypeError(checks.expected(self.executor.__name__, expectation, name))
             if name != "return" and _artifact(kind) is None and not _is_plain(kind):
                 raise TypeError(
                     checks.expected(
@@ -147,11 +185,14 @@ class Component:
         """The first line of the function's docstring."""
         return (self.executor.__doc__ or "").strip().split("\n")[0]
 
-    def __call__(self, *, id: str | None = None, **arguments: Any) -> Node:
+    def __call__(
+        self, *, id: str | None = None, resources: Resources | None = None, **arguments: Any
+    ) -> Node:
         """Returns a node.
 
         Args:
             id: Its name in the pipeline. Defaults to the component's.
+            resources: What it asks of a cluster. Defaults to what the cluster gives.
             **arguments: Inputs (outputs of other nodes, `LatestBlessed`, or `None`) and
                 parameters.
 
@@ -171,7 +212,8 @@ class Component:
             if not fits and not (isinstance(given, Channel) and issubclass(given.type, kind)):
                 expectation = f"an output of type {kind.__name__}, such as node['{name}']"
                 raise ValueError(checks.expected(f"{where}({name})", expectation, given))
-        return Node(where, self, inputs, self._checked(where, arguments))
+        given = self._checked(where, arguments)
+        return Node(where, self, inputs, given, resources or Resources())
 
     def _checked(self, where: str, arguments: dict[str, Any]) -> dict[str, Any]:
         given = {n: arguments[n] for n in self.parameters if n in arguments}

@@ -8,6 +8,7 @@ from tfrecs.components import examples as io
 from tfrecs.components.artifacts import Examples
 from tfrecs.components.component import Component, Output
 from tfrecs.evaluation import splits
+from tfrecs.files import check_local
 
 DATASETS = (*datasets.KNOWN, "files")
 PROTOCOLS = ("random", "user", "time", "leave-last-out")
@@ -23,7 +24,7 @@ def dataset_example_gen(
     events: str | None = None,
     items: str | None = None,
     users: str | None = None,
-    columns: dict[str, str] = {},  # noqa: B006 read alone
+    columns: dict[str, Any] = {},  # noqa: B006 read alone
     num_events: int = 100_000,
     protocol: str = "random",
     seed: int = 0,
@@ -41,7 +42,8 @@ def dataset_example_gen(
         events: File of events, for "files"; see `datasets.read_tables`.
         items: File of items.
         users: File of users.
-        columns: Names of your columns by part: "user", "item", "time", "label".
+        columns: Names of your columns by part: "user", "item", "time", "label"; and what else
+            `datasets.read_tables` takes: `positive`, `item_id`, `decimal` ...
         num_events: Size of "demo". Defaults to 100,000.
         protocol: "random" (a tenth of the events is for judging), "user" (of the users), "time"
             (the last tenth) or "leave-last-out" (the last event of each user).
@@ -49,6 +51,9 @@ def dataset_example_gen(
     """
     checks.one_of("dataset", dataset, DATASETS)
     checks.one_of("protocol", protocol, PROTOCOLS)
+    named = {"data_dir": data_dir, "events": events, "items": items, "users": users}
+    for name, place in named.items():
+        check_local(name, place or "")
     tables = _read(dataset, data_dir, [events, items, users], columns, num_events, seed)
     split = _split(tables, protocol, seed)
     for output, parts in (
@@ -65,7 +70,7 @@ def _read(
     dataset: str,
     data_dir: str | None,
     files: list[str | None],
-    columns: dict[str, str],
+    columns: dict[str, Any],
     num_events: int,
     seed: int,
 ) -> Any:
@@ -98,4 +103,6 @@ def _files(parameters: dict[str, Any]) -> list[Path]:
     return sorted([*found, *(p for p in (Path(folder) / inner).glob("*") if p.is_file())])
 
 
-DatasetExampleGen = Component(dataset_example_gen, files=_files)
+DatasetExampleGen = Component(
+    dataset_example_gen, files=_files, places=("data_dir", "events", "items", "users")
+)

@@ -14,7 +14,7 @@ import tensorflow as tf
 
 from tfrecs import checks
 from tfrecs.components import examples as io
-from tfrecs.components import sources
+from tfrecs.components import sources, spans
 from tfrecs.components.artifacts import Examples
 from tfrecs.components.component import Component, Output
 from tfrecs.components.driver import drive
@@ -28,6 +28,7 @@ def example_gen(
     examples: Output[Examples],
     *,
     source: str,
+    query: str | None = None,
     columns: dict[str, str] = {},  # noqa: B006 read alone
     splits: dict[str, int] = {"train": 9, "eval": 1},  # noqa: B006
     partition: str | None = None,
@@ -45,9 +46,13 @@ def example_gen(
     Args:
         examples: Shards by split.
         source: CSV, TSV, Parquet or JSON lines, the texts also compressed (.gz): a file, a folder
-            or a pattern, which may hold `{SPAN}` and `{VERSION}`; or `tfds://name`.
+            with all that is in it (`day=3/` becomes a column "day") or a pattern, which may hold
+            `{SPAN}` and `{VERSION}`, on this machine or as a URI such as `gs://bucket/events`; a
+            database, `sqlite:///FILE` or `duckdb:///FILE`; or `tfds://name`.
+        query: What is read of a database, a SELECT; `None` for other sources.
         columns: Types by name, as `{"label": "int64", "C1": "string"}`, of CSV and TSV files that
-            have no line of names. Defaults to none: the first line names the columns.
+            have no line of names, and of those columns of a query whose first rows mislead.
+            Defaults to none: the first line names the columns, and types are inferred.
         splits: Shares by name, in order. Defaults to nine parts "train", one "eval".
         partition: Column whose values stay together (all rows of a user in one split), by hash;
             `None` goes by the row's number.
@@ -59,9 +64,9 @@ def example_gen(
         beam_options: Options of the Beam pipeline, as `--runner=FlinkRunner`.
     """
     checks.positive("rows_per_shard", rows_per_shard)
-    path, number, version = sources.resolve_span(source, span)
-    found = sources.pieces(path, rows_per_shard, columns)
-    first = io.normalised(next(found[0].read(_ROWS)))
+    path, number, version = spans.resolve_span(source, span)
+    found = sources.pieces(path, rows_per_shard, columns, query)
+    first = io.normalised(_first(found, path))
     for column in (partition, time):
         if column is not None:
             checks.one_of("column", column, first.column_names)
@@ -83,7 +88,7 @@ def example_gen(
     )
     rows = dict.fromkeys(splits, 0)
     examples.path.mkdir(parents=True, exist_ok=True)
-    size = sum(Path(piece.path).stat().st_size for piece in found if piece.format != "tfds")
+    size = sum(piece.size for piece in found)
     parts = range(len(found))
     for counts in drive(work, parts, runner, beam_options, size=size, scratch=examples.path):
         rows = {split: rows[split] + counts[split] for split in splits}
@@ -97,13 +102,18 @@ def example_gen(
 
 ExampleGen = Component(
     example_gen,
-    files=lambda parameters: _files(parameters["source"], parameters["span"]),
+    files=lambda given: sources.inputs(given["source"], given["span"]),
+    places=("source",),
 )
 
 
-def _files(source: str, span: int | None) -> list[Path]:
-    path = sources.resolve_span(source, span)[0]
-    return [] if path.startswith("tfds://") else sources.find_files(path)
+def _first(found: list[sources.Piece], source: str) -> pa.Table:
+    """Returns the first rows there are."""
+    for piece in found:
+        for table in piece.read(_ROWS):
+            if table.num_rows:
+                return table
+    raise ValueError(checks.expected("source", "with rows", source))
 
 
 def _write_piece(

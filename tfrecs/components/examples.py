@@ -15,7 +15,7 @@ import tensorflow as tf
 
 from tfrecs import checks
 from tfrecs.components import wire
-from tfrecs.components.artifacts import Examples
+from tfrecs.components.artifacts import Examples, damaged
 from tfrecs.features import nested
 from tfrecs.features.arrow import Layout, layouts
 
@@ -104,8 +104,8 @@ def write_columns(folder: Path, columns: Sequence[Layout]) -> None:
 
 def read_columns(examples: Examples) -> list[Layout]:
     """Returns what the columns are."""
-    said = json.loads((examples.path / COLUMNS).read_text())
-    return [Layout(**layout) for layout in said]
+    with damaged(examples.path / COLUMNS) as file:
+        return [Layout(**layout) for layout in json.loads(file.read_text())]
 
 
 def write_tables(examples: Examples, tables: dict[str, pa.Table]) -> None:
@@ -151,7 +151,11 @@ def splits(examples: Examples) -> list[str]:
 def read_shard(
     path: Path, columns: Sequence[Layout], batch_size: int = 16_384
 ) -> Iterator[pa.Table]:
-    """Yields the rows of a shard as tables; what an Example lacks is null."""
+    """Yields the rows of a shard as tables; what an Example lacks is null.
+
+    Raises:
+        ValueError: The file is damaged; the message names it.
+    """
     features = {layout.name: _parsing(layout) for layout in columns}
     records = tf.data.TFRecordDataset(str(path), "GZIP", buffer_size=_BUFFER)
 
@@ -160,7 +164,15 @@ def read_shard(
         parsed = tf.io.parse_example(examples, features)
         return tuple(_taken_apart(parsed[layout.name], layout) for layout in columns)
 
-    for parts in records.batch(batch_size).map(parse, num_parallel_calls=1).prefetch(2):
+    batches = iter(records.batch(batch_size).map(parse, num_parallel_calls=1).prefetch(2))
+    while True:
+        try:
+            parts = next(batches, None)
+        except tf.errors.OpError as error:
+            about = error.message.splitlines()[0]
+            raise ValueError(f"{path} is damaged: {about}. Make the Examples anew.") from error
+        if parts is None:
+            return
         arrays = [_array(part, layout) for part, layout in zip(parts, columns, strict=True)]
         yield pa.table(arrays, names=[layout.name for layout in columns])
 

@@ -6,16 +6,16 @@
 
 The key of an execution hashes its component, code, parameters, the digests of its inputs and the
 files it reads. A key whose folder is there is not run again: so a run that was killed resumes at
-the node that it had not finished, and a changed parameter reruns just what depends on it.
+the node that it had not finished, and a changed parameter reruns just what depends on it. What is
+there is hashed before it is taken: what is damaged is named and made again, and so is an effect
+outside the pipeline that no longer stands.
 """
 
 import concurrent.futures as futures
-import fcntl
 import hashlib
 import inspect
 import json
 import logging
-import multiprocessing
 import os
 import shutil
 import time
@@ -25,16 +25,19 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from filelock import FileLock, Timeout
+
 from tfrecs import checks
-from tfrecs.components import artifacts, worker
+from tfrecs.components import artifacts, storage, worker
 from tfrecs.components.artifacts import Artifact
 from tfrecs.components.component import Channel, LatestBlessed, Node
 from tfrecs.components.pipeline import Pipeline
 from tfrecs.components.run_page import write_run_page
 from tfrecs.components.store import Store
-from tfrecs.files import written_aside
+from tfrecs.files import check_local, written_aside
 
 logger = logging.getLogger("tfrecs")
+NOT_PUSHED = "not pushed"
 Report = Callable[[str, str, float, str], None]  # node, state, seconds, message
 
 
@@ -44,15 +47,23 @@ class Run:
 
     Args:
         folder: Its folder.
-        states: "cached", "done" or "failed" by node; nodes that were not reached are missing.
+        states: "cached", "done", "not pushed" or "failed" by node; nodes that were not reached are
+            missing.
         outputs: Artifacts by node and name.
         errors: Messages of the nodes that failed.
+        notes: What else is to be known of a node: why it was made again, or not pushed.
     """
 
     folder: Path
     states: dict[str, str] = field(default_factory=dict)
     outputs: dict[str, dict[str, Artifact]] = field(default_factory=dict)
     errors: dict[str, str] = field(default_factory=dict)
+    notes: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def withheld(self) -> dict[str, str]:
+        """Why a model was not pushed, by node."""
+        return {n: self.notes[n] for n, state in self.states.items() if state == NOT_PUSHED}
 
 
 class PipelineError(RuntimeError):
@@ -72,12 +83,14 @@ def run(
         pipeline: The pipeline.
         root: Folder of its runs and artifacts.
         processes: Worker processes, so many nodes run at a time; 0 runs all in this process.
-        report: Called when a node is "running", "cached", "done" or "failed".
+        report: Called when a node is "running", "cached", "done", "not pushed" or "failed".
 
     Raises:
         PipelineError: A node failed; what did not depend on it has been finished.
         RuntimeError: Another run of the same root is under way.
+        OSError: The root cannot be written.
     """
+    check_local("root", root)
     root = Path(root)
     with _locked(root):
         for left in (root / "artifacts").glob("*/.*"):  # of runs that were killed
@@ -95,15 +108,19 @@ class _Running:
         self.store = Store(root)
         self.result = Run(_new_folder(self.root / "runs"))
         self.started: dict[str, float] = {}
+        self.keys: dict[str, str] = {}
+        self.seconds: dict[str, float] = {}
+        self.began = time.time()
 
     def run(self, processes: int) -> Run:
         name = self.result.folder.name
         self.store.start_run(name, self.pipeline.name)
         state = "failed"
         try:
-            with _pool(processes) as submit:
+            with worker.pool(processes) as submit:
                 self._loop(submit)
-            state = "failed" if self.result.errors else "done"
+            passed = NOT_PUSHED if self.result.withheld else "done"
+            state = "failed" if self.result.errors else passed
         except KeyboardInterrupt:
             state = "stopped"
             raise
@@ -113,7 +130,8 @@ class _Running:
         if self.result.errors:
             node, message = next(iter(self.result.errors.items()))
             log = self.result.folder / f"{node}.log"
-            raise PipelineError(f"{node} failed: {message}\nLog: {log}")
+            told = f"\nLog: {log}" if log.is_file() else ""
+            raise PipelineError(f"{node} failed: {message}{told}")
         return self.result
 
     def _loop(self, submit: Callable[[worker.Task], futures.Future[Any]]) -> None:
@@ -125,12 +143,17 @@ class _Running:
                 if not ready or node not in waiting:
                     continue
                 waiting.remove(node)
-                task = self._task(node)
-                self.started[node.id] = time.time()
-                if (Path(task.folder) / worker.EXECUTION).is_file():
-                    self._finish(node, task, "cached", worker.read(task.folder, [*task.outputs]))
+                self.started[node.id] = time.perf_counter()
+                try:
+                    task = self._task(node)
+                    cached = self._cached(node, task)
+                except (OSError, ValueError, ImportError) as failed:  # a source, an effect
+                    self._fail(node, "", failed)
+                    continue
+                if cached is not None:
+                    self._finish(node, task, "cached", cached)
                 else:
-                    self.report(node.id, "running", 0.0, "")
+                    self.report(node.id, "running", 0.0, self.result.notes.get(node.id, ""))
                     running[submit(task)] = node, task
             if not running:
                 return
@@ -141,19 +164,38 @@ class _Running:
                 if error is None:
                     self._finish(node, task, "done", future.result())
                 else:
-                    self._fail(node, task, error)
+                    self._fail(node, task.execution["key"], error)
+
+    def _cached(self, node: Node, task: worker.Task) -> dict[str, Artifact] | None:
+        """Returns the outputs that are there, if they are whole and what they did stands."""
+        if not Path(task.folder).exists():
+            return None
+        why = worker.damage(task.folder)
+        if not why:
+            outputs = worker.read(task.folder, [*task.outputs])
+            why = "" if node.component.stands is None else node.component.stands(outputs)
+            if not why:
+                return outputs
+        self._tell(node, f"{why}: made again")
+        return None
+
+    def _tell(self, node: Node, note: str) -> None:
+        known = self.result.notes.get(node.id)
+        self.result.notes[node.id] = f"{known}; {note}" if known else note
+        logger.warning("%s: %s", node.id, note)
 
     def _task(self, node: Node) -> worker.Task:
         """Resolves inputs and takes the key of an execution."""
         component = node.component
-        given = {name: self._resolve(channel) for name, channel in node.inputs.items()}
+        given = {name: self._resolve(node, channel) for name, channel in node.inputs.items()}
         inputs = {name: made for name, made in given.items() if made is not None}
-        files = {str(f): artifacts.digest(f) for f in component.files(node.parameters)}
+        read = component.files(node.parameters) if component.files is not None else []
+        files = {str(f): storage.fingerprint(f) for f in read}
         said = {
             "component": component.name,
             "code": component.code,
             "parameters": node.parameters,
-            "inputs": {name: made.digest for name, made in inputs.items()},
+            "inputs": {name: made.identity for name, made in inputs.items()},
             "files": files,
         }
         key = hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
@@ -170,43 +212,58 @@ class _Running:
             parameters=node.parameters,
         )
 
-    def _resolve(self, given: Channel | LatestBlessed) -> Artifact | None:
+    def _resolve(self, node: Node, given: Channel | LatestBlessed) -> Artifact | None:
         if isinstance(given, Channel):
             return self.result.outputs[given.node][given.name]
         other = given.other_than
         mine = None if other is None else self.result.outputs[other.node][other.name].digest
-        return self.store.blessed(given.before_span, mine)
+        for model in self.store.blessed(given.before_span, mine):
+            damage = worker.damage(model.path.parent)
+            if not damage:
+                return model
+            self._tell(node, f"the blessed model {model.uri} is passed over: {damage}")
+        return None
 
     def _finish(
         self, node: Node, task: worker.Task, state: str, outputs: dict[str, Artifact]
     ) -> None:
-        said = json.loads((Path(task.folder) / worker.EXECUTION).read_text())
-        self.store.add_execution(said, task.inputs, outputs)
+        self.store.add_execution(worker.execution(task.folder), task.inputs, outputs)
         self.result.outputs[node.id] = outputs
         for name, made in outputs.items():
             link = self.result.folder / node.id / name
             link.parent.mkdir(exist_ok=True)
             link.symlink_to(os.path.relpath(made.uri, link.parent))
-        self._note(node, task, state, "")
+            if isinstance(made, artifacts.PushedModel) and not made.properties["pushed"]:
+                state = NOT_PUSHED
+                self._tell(node, "; ".join(made.properties["reasons"]))
+        self._note(node, task.execution["key"], state, self.result.notes.get(node.id, ""))
 
-    def _fail(self, node: Node, task: worker.Task, error: BaseException) -> None:
+    def _fail(self, node: Node, key: str, error: BaseException) -> None:
         message = checks.told(error) if isinstance(error, Exception) else str(error)
         self.result.errors[node.id] = message
-        self._note(node, task, "failed", message)
+        self._note(node, key, "failed", message)
 
-    def _note(self, node: Node, task: worker.Task, state: str, message: str) -> None:
-        seconds = time.time() - self.started[node.id]
+    def _note(self, node: Node, key: str, state: str, message: str) -> None:
+        seconds = time.perf_counter() - self.started[node.id]
         self.result.states[node.id] = state
-        key = task.execution["key"]
+        self.keys[node.id], self.seconds[node.id] = key, seconds
         self.store.add_step(self.result.folder.name, node.id, key, state, seconds, message)
         self.report(node.id, state, seconds, message)
 
     def _save(self, state: str) -> None:
+        notes = self.result.notes
         said = {
             "pipeline": self.pipeline.name,
             "state": state,
             "nodes": self.result.states,
             "errors": self.result.errors,
+            "notes": self.result.notes,
+            "started": self.began,
+            "finished": time.time(),
+            "steps": [
+                [n, self.keys[n], s, self.seconds[n], self.result.errors.get(n) or notes.get(n, "")]
+                for n, s in self.result.states.items()
+            ],
             "artifacts": {
                 node: {name: made.uri for name, made in outputs.items()}
                 for node, outputs in self.result.outputs.items()
@@ -234,36 +291,12 @@ def _new_folder(runs: Path) -> Path:
 def _locked(root: Path) -> Iterator[None]:
     """Lets one run at a time into a root; the lock goes with the process."""
     root.mkdir(parents=True, exist_ok=True)
-    with (root / ".lock").open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise RuntimeError(f"Another run of {root} is under way. Wait for its end.") from error
-        yield
-
-
-@contextmanager
-def _pool(processes: int) -> Iterator[Callable[[worker.Task], futures.Future[Any]]]:
-    """Gives what submits tasks: to processes, or with 0 runs them at once."""
-    if processes == 0:
-
-        def here(task: worker.Task) -> futures.Future[Any]:
-            future: futures.Future[Any] = futures.Future()
-            try:
-                future.set_result(worker.execute(task))
-            except Exception as error:
-                future.set_exception(error)
-            return future
-
-        yield here
-        return
-    pool = futures.ProcessPoolExecutor(
-        processes,
-        multiprocessing.get_context("spawn"),  # TensorFlow does not survive a fork
-        worker.end_with,
-        (os.getpid(),),
-    )
+    lock = FileLock(root / ".lock", timeout=0)
     try:
-        yield lambda task: pool.submit(worker.execute, task)
+        lock.acquire()
+    except Timeout as error:
+        raise RuntimeError(f"Another run of {root} is under way. Wait for its end.") from error
+    try:
+        yield
     finally:
-        pool.shutdown(wait=True, cancel_futures=True)
+        lock.release()

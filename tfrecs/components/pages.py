@@ -161,12 +161,13 @@ def write_slices_page(
     """
     import jinja2
 
-    highest = max(own[metric] for models in found.values() for own in models.values()) or 1.0
+    values = [own[metric] for models in found.values() for own in models.values()]
+    highest = max((value for value in values if value > 0), default=1.0)
     slices = [
         {
             "name": name,
             "rows": [
-                (model, f"{own[metric]:.4f}", round(30 * max(own[metric], 0) / highest, 2))
+                (model, f"{own[metric]:.4f}", round(30 * max(0.0, own[metric]) / highest, 2))
                 for model, own in models.items()
             ],
         }

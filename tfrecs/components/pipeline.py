@@ -2,13 +2,28 @@
 
 import graphlib
 import importlib.util
+import inspect
+import sys
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from tfrecs import checks
 from tfrecs.components.component import Channel, LatestBlessed, Node
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where a pipeline came from.
+
+    Args:
+        file: The Python file.
+        arguments: What its function was given, defaults included.
+    """
+
+    file: Path
+    arguments: dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -18,6 +33,7 @@ class Pipeline:
     Args:
         name: Names the folder of its runs.
         nodes: The nodes, in any order.
+        source: The file that `load` read it from; `None` for one made in Python.
 
     Raises:
         ValueError: Two nodes have one id, or one waits for a node that is not there.
@@ -25,8 +41,9 @@ class Pipeline:
 
     name: str
     nodes: tuple[Node, ...]
+    source: Source | None = None
 
-    def __init__(self, name: str, nodes: Iterable[Node]) -> None:
+    def __init__(self, name: str, nodes: Iterable[Node], source: Source | None = None) -> None:
         named: dict[str, Node] = {}
         for node in nodes:
             if node.id in named:
@@ -38,6 +55,7 @@ class Pipeline:
                 checks.one_of(f"node that {node.id} waits for", parent, named)
         order = graphlib.TopologicalSorter({n.id: n.parents for n in named.values()})
         object.__setattr__(self, "name", name)
+        object.__setattr__(self, "source", source)
         object.__setattr__(self, "nodes", tuple(named[id] for id in order.static_order()))
 
     def __getitem__(self, id: str) -> Node:
@@ -69,6 +87,9 @@ def _named(given: Any) -> str:
 def load(file: str | Path, **parameters: Any) -> Pipeline:
     """Builds the pipeline that a Python file defines by a function `pipeline(...)`.
 
+    The folder of the file becomes the last place where modules are looked for, so that the file
+    may import others beside it.
+
     Args:
         file: The file.
         **parameters: Arguments of the function; text is read as the type of its default.
@@ -77,8 +98,6 @@ def load(file: str | Path, **parameters: Any) -> Pipeline:
         FileNotFoundError: There is no such file.
         ValueError: It defines no `pipeline`, or has no such parameter.
     """
-    import inspect
-
     path = Path(file)
     if not path.is_file():
         raise FileNotFoundError(checks.expected("pipeline", "a Python file", str(file)))
@@ -86,6 +105,9 @@ def load(file: str | Path, **parameters: Any) -> Pipeline:
     if spec is None or spec.loader is None:
         raise ValueError(checks.expected("pipeline", "a Python file", str(file)))
     module = importlib.util.module_from_spec(spec)
+    folder = str(path.absolute().parent)
+    if folder not in sys.path:
+        sys.path.append(folder)
     spec.loader.exec_module(module)
     if not callable(getattr(module, "pipeline", None)):
         expectation = "a file with a function `pipeline(...) -> Pipeline`"
@@ -97,7 +119,8 @@ def load(file: str | Path, **parameters: Any) -> Pipeline:
     built = module.pipeline(**given)
     if not isinstance(built, Pipeline):
         raise TypeError(checks.expected("pipeline()", "a function that returns a Pipeline", built))
-    return built
+    defaults = {n: p.default for n, p in known.items() if p.default is not inspect.Parameter.empty}
+    return replace(built, source=Source(path.absolute(), defaults | given))
 
 
 def _typed(name: str, value: Any, default: Any) -> Any:

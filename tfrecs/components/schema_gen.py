@@ -7,10 +7,11 @@ from google.protobuf import text_format
 from tensorflow_metadata.proto.v0 import schema_pb2, statistics_pb2
 
 from tfrecs import checks
-from tfrecs.components.artifacts import ExampleStatistics, Schema
+from tfrecs.components.artifacts import ExampleStatistics, Schema, damaged
 from tfrecs.components.component import Component, Output
 from tfrecs.components.statistics_gen import read_statistics
-from tfrecs.datasets.guess import find_column, time_unit
+from tfrecs.datasets.guess import find_column
+from tfrecs.datasets.moments import time_unit
 from tfrecs.spec import (
     KINDS,
     Categorical,
@@ -96,8 +97,8 @@ def write_schema(schema: Schema, message: Any) -> None:
 
 def read_schema(schema: Schema) -> Any:
     """Returns the Schema message."""
-    text = (schema.path / FILE).read_text(encoding="utf-8")
-    return text_format.Parse(text, schema_pb2.Schema())
+    with damaged(schema.path / FILE) as file:
+        return text_format.Parse(file.read_text(encoding="utf-8"), schema_pb2.Schema())
 
 
 def _name(feature: Any) -> str:

@@ -1,11 +1,14 @@
-"""Files of rows, cut into pieces that are read one by one: CSV, TSV, Parquet, JSON lines, TFDS."""
+"""Rows from outside, cut into pieces that are read one by one.
 
-import datetime
+CSV, TSV, Parquet and JSON lines on this machine or in a bucket; SQLite, DuckDB; TFDS.
+"""
+
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -14,6 +17,7 @@ import pyarrow.dataset as pads
 import pyarrow.parquet as pq
 
 from tfrecs import checks
+from tfrecs.components import spans, sql, storage
 
 _FORMATS = {
     ".csv": "csv",
@@ -24,7 +28,6 @@ _FORMATS = {
     ".json": "json",
 }
 _TFDS = "tfds://"
-_SPAN = re.compile(r"\{(SPAN|VERSION|YYYY|MM|DD)\}")
 
 
 @dataclass(frozen=True)
@@ -32,23 +35,48 @@ class Piece:
     """A part of the rows that is read at one go.
 
     Args:
-        path: The file; for TFDS the name of the data set.
-        format: "csv", "tsv", "parquet", "json" or "tfds".
+        path: The file or its URI; the database; for TFDS the name of the data set.
+        format: "csv", "tsv", "parquet", "json", "sql" or "tfds".
         groups: Row groups of a Parquet file; `None` for the whole file.
-        columns: Types by name of a CSV or TSV file without a line of names; empty with one.
+        columns: Types by name: of all columns of a CSV or TSV file without a line of names, of
+            any columns of a query; empty where they are inferred.
+        keys: Columns that the names of folders hold, as in `day=3/part-0.parquet`.
+        query: The query of a database.
+        size: Bytes, about; 0 where they are not known.
     """
 
     path: str
     format: str
     groups: tuple[int, ...] | None = None
     columns: dict[str, str] = field(default_factory=dict)
+    keys: dict[str, int | str | None] = field(default_factory=dict)
+    query: str = ""
+    size: int = 0
 
     def read(self, batch_size: int) -> Iterator[pa.Table]:
-        """Yields tables of at most `batch_size` rows; only a few are in memory at a time."""
+        """Yields tables of at most `batch_size` rows; only a few are in memory at a time.
+
+        Raises:
+            ValueError: It holds no rows of its format; the message names it.
+        """
         if self.format == "tfds":
             yield from _tfds(self.path, batch_size)
+            return
+        with storage.named(self.path):
+            for table in self._tables(batch_size):
+                for name, value in self.keys.items():
+                    if name not in table.column_names:
+                        column = pa.repeat(pa.scalar(value), table.num_rows)
+                        table = table.append_column(name, column)
+                yield table
+
+    def _tables(self, batch_size: int) -> Iterator[pa.Table]:
+        if self.format == "sql":
+            types = {name: _type(name, kind) for name, kind in self.columns.items()}
+            yield from sql.tables(self.path, self.query, types, batch_size)
         elif self.format == "parquet":
-            with pq.ParquetFile(self.path) as file:
+            system, path = storage.opened(self.path)
+            with pq.ParquetFile(path, filesystem=system) as file:
                 for batch in file.iter_batches(batch_size, self.groups):
                     yield pa.Table.from_batches([batch])
         else:
@@ -59,8 +87,9 @@ class Piece:
 
 
 def _dataset(piece: Piece) -> Any:
+    system, path = storage.opened(piece.path)
     if piece.format == "json":
-        return pads.dataset(piece.path, format="json")
+        return pads.dataset(path, format="json", filesystem=system)
     delimiter = "\t" if piece.format == "tsv" else ","
     types = {name: _type(name, kind) for name, kind in piece.columns.items()}
     options = pads.CsvFileFormat(
@@ -68,7 +97,7 @@ def _dataset(piece: Piece) -> Any:
         convert_options=pa.csv.ConvertOptions(column_types=types or None),
         read_options=pa.csv.ReadOptions(column_names=list(types) or None),
     )
-    return pads.dataset(piece.path, format=options)
+    return pads.dataset(path, format=options, filesystem=system)
 
 
 def _type(name: str, kind: str) -> pa.DataType:
@@ -88,108 +117,142 @@ def _without_empty(table: pa.Table) -> pa.Table:
     return table
 
 
-def find_files(source: str) -> list[Path]:
-    """Returns the files of a source: a file, a folder, or a pattern with `*`.
+def find_files(source: str) -> list[str]:
+    """Returns the files of a source: a file, a folder at any depth, or a pattern with `*`.
+
+    Of a folder, what begins with "." or "_" is left out, such as Spark's `_SUCCESS`.
 
     Raises:
         FileNotFoundError: There are none.
-        ValueError: One is of a format that is not read.
+        ValueError: One is of a format that is not read, or the URI cannot be opened.
     """
-    path = Path(source)
-    if path.is_file():
-        files = [path]
-    elif path.is_dir():
-        files = sorted(p for p in path.iterdir() if p.is_file() and not p.name.startswith("."))
+    source = _plain(source)
+    if "*" in source:
+        found = [place for place in storage.find(source) if storage.kind(place) == "file"]
+    elif storage.kind(source) == "file":
+        found = [source]
     else:
-        anchor = Path(path.anchor) if path.is_absolute() else Path()
-        files = sorted(p for p in anchor.glob(str(path.relative_to(anchor))) if p.is_file())
-    if not files:
+        found = [
+            storage.join(source, name)
+            for name in storage.within(source)
+            if not any(part.startswith((".", "_")) for part in name.split("/"))
+        ]
+    if not found:
         expectation = "a file, a folder with files or a pattern of files"
         raise FileNotFoundError(checks.expected("source", expectation, source))
-    for file in files:
-        checks.one_of(f"extension of {file.name}", _suffix(file), _FORMATS)
-    return files
-
-
-def _suffix(file: Path) -> str:
-    """Returns the extension, that of a compressed file before .gz."""
-    return (file.with_suffix("") if file.suffix == ".gz" else file).suffix
-
-
-def pieces(source: str, rows: int, columns: dict[str, str] | None = None) -> list[Piece]:
-    """Cuts a source into pieces of about `rows` rows; a file that is not Parquet stays whole."""
-    if source.startswith(_TFDS):
-        return [Piece(source.removeprefix(_TFDS), "tfds")]
-    found = []
-    for file in find_files(source):
-        kind = _FORMATS[_suffix(file)]
-        if kind != "parquet":
-            found.append(Piece(str(file), kind, columns=columns or {}))
-            continue
-        about = pq.read_metadata(file)
-        groups: list[int] = []
-        held = 0
-        for group in range(about.num_row_groups):
-            groups.append(group)
-            held += about.row_group(group).num_rows
-            if held >= rows or group == about.num_row_groups - 1:
-                found.append(Piece(str(file), kind, tuple(groups)))
-                groups, held = [], 0
+    for file in found:
+        checks.one_of(f"extension of {_name(file)}", _suffix(file), _FORMATS)
     return found
 
 
-def resolve_span(source: str, span: int | None) -> tuple[str, int | None, int | None]:
-    """Fills in the span of a source of daily data, as TFX's patterns name it.
+def _plain(source: str) -> str:
+    """Returns a place as `storage.find` writes it."""
+    storage.check("source", source)
+    return source if storage.is_remote(source) else str(storage.local(source))
 
-    `{SPAN}` is a number, `{YYYY}`, `{MM}` and `{DD}` together a date (the span is then the number
-    of days since 1970), `{VERSION}` a number of which the greatest is taken.
 
-    Args:
-        source: As `example_gen`.
-        span: The span; `None` for the greatest there is.
+def _name(file: str) -> str:
+    return (file.partition("?")[0] if storage.is_remote(file) else file).rpartition("/")[2]
 
-    Returns:
-        The source, its span and its version; `None` where it has none.
+
+def _suffix(file: str) -> str:
+    """Returns the extension, that of a compressed file before .gz."""
+    return Path(_name(file).removesuffix(".gz")).suffix
+
+
+def inputs(source: str, span: int | None = None) -> list[str]:
+    """Returns the files whose contents a source stands for, so that the cache knows of changes.
+
+    Of a data set of TFDS that is prepared those are its descriptions, with the shards' lengths.
+    """
+    if source.startswith(_TFDS):
+        return _prepared(source.removeprefix(_TFDS))
+    if sql.is_database(source):
+        return sql.inputs(source)
+    return find_files(spans.resolve_span(source, span)[0])
+
+
+def pieces(
+    source: str, rows: int, columns: dict[str, str] | None = None, query: str | None = None
+) -> list[Piece]:
+    """Cuts a source into pieces of about `rows` rows; a file that is not Parquet stays whole."""
+    columns = columns or {}
+    if source.startswith(_TFDS):
+        return [Piece(source.removeprefix(_TFDS), "tfds")]
+    if (query is not None) != sql.is_database(source):
+        expectation = "given with a database, sqlite:///FILE or duckdb:///FILE, and only then"
+        raise ValueError(checks.expected("query", expectation, query))
+    if query is not None:
+        return [Piece(source, "sql", columns=columns, query=query)]
+    found = []
+    files_of = find_files(source)
+    for file, keys in zip(files_of, _keys(source, files_of), strict=True):
+        kind, size = _FORMATS[_suffix(file)], storage.size(file)
+        if kind != "parquet":
+            found.append(Piece(file, kind, columns=columns, keys=keys, size=size))
+            continue
+        found += [Piece(file, kind, g, keys=keys, size=size) for g in _groups(file, rows)]
+    return found
+
+
+def _groups(file: str, rows: int) -> list[tuple[int, ...]]:
+    """Returns the row groups of a Parquet file, cut into parts of about `rows` rows."""
+    system, path = storage.opened(file)
+    with storage.named(file):
+        about = pq.read_metadata(path, filesystem=system)
+    found: list[tuple[int, ...]] = []
+    groups: list[int] = []
+    held = 0
+    for group in range(about.num_row_groups):
+        groups.append(group)
+        held += about.row_group(group).num_rows
+        if held >= rows or group == about.num_row_groups - 1:
+            found.append(tuple(groups))
+            groups, held = [], 0
+    return found
+
+
+def _keys(source: str, found: list[str]) -> list[dict[str, int | str | None]]:
+    """Returns what the folders in a source are named, for each file: `day=3/` gives `{"day": 3}`.
 
     Raises:
-        FileNotFoundError: The span is not there.
-
-    Example:
-
-    >>> resolve_span("events.csv", None)
-    ('events.csv', None, None)
+        ValueError: Some files lie in such folders and others do not.
     """
-    if not _SPAN.search(source):
-        return source, None, None
-    end = source.find("/", source.rindex("}"))
-    head, tail = (source, "") if end < 0 else (source[:end], source[end:])
-    widths = {"YYYY": r"\d{4}", "MM": r"\d{2}", "DD": r"\d{2}", "SPAN": r"\d+", "VERSION": r"\d+"}
-    parts = _SPAN.split(head)
-    pattern = "".join(
-        f"(?P<{part}>{widths[part]})" if place % 2 else re.escape(part).replace(r"\*", "[^/]*")
-        for place, part in enumerate(parts)
-    )
-    wild = _SPAN.sub("*", head)
-    anchor = Path(Path(wild).anchor) if Path(wild).is_absolute() else Path()
-    found = []
-    for path in anchor.glob(str(Path(wild).relative_to(anchor))):
-        match = re.fullmatch(pattern, str(path))
-        if match:
-            named = {name: int(value) for name, value in match.groupdict().items()}
-            number = _days(named) if "YYYY" in named else named.get("SPAN", 0)
-            found.append((number, named.get("VERSION"), str(path)))
-    wanted = [f for f in found if span is None or f[0] == span]
-    if not wanted:
-        there = sorted({number for number, _, _ in found})
-        expectation = f"one of the spans of {source}: {there}"
-        raise FileNotFoundError(checks.expected("span", expectation, span))
-    number, version, chosen = max(wanted, key=lambda found: (found[0], found[1] or 0))
-    return chosen + tail, number, version
+    whole = _plain(source)
+    base = whole[: whole.index("*")].rpartition("/")[0] if "*" in whole else whole
+    base = base.partition("?")[0] if storage.is_remote(whole) else base
+    read = [
+        {
+            name: None if value == "__HIVE_DEFAULT_PARTITION__" else unquote(value)
+            for name, equals, value in (p.partition("=") for p in file[len(base) :].split("/")[:-1])
+            if equals
+        }
+        for file in found
+    ]
+    names = list(read[0])
+    for file, keys in zip(found, read, strict=True):
+        if list(keys) != names:
+            expectation = f"in folders of the columns {names}, as {found[0]} is"
+            raise ValueError(checks.expected("source", expectation, file))
+    numbers = {
+        name
+        for name in names
+        if all(re.fullmatch(r"-?\d{1,18}", keys[name] or "0") for keys in read)
+    }
+    return [
+        {name: int(v) if name in numbers and v is not None else v for name, v in keys.items()}
+        for keys in read
+    ]
 
 
-def _days(named: dict[str, int]) -> int:
-    date = datetime.date(named["YYYY"], named.get("MM", 1), named.get("DD", 1))
-    return (date - datetime.date(1970, 1, 1)).days
+def _prepared(name: str) -> list[str]:
+    try:
+        import tensorflow_datasets as tfds
+    except ImportError:  # told where it is read
+        return []
+    folder = Path(tfds.builder(name).data_path)
+    known = (folder / file for file in ("dataset_info.json", "features.json"))
+    return [str(file) for file in known if file.is_file()]
 
 
 def _tfds(name: str, batch_size: int) -> Iterator[pa.Table]:

@@ -10,7 +10,7 @@ from tensorflow_metadata.proto.v0 import statistics_pb2
 
 from tfrecs.components import examples as io
 from tfrecs.components.accumulators import Column
-from tfrecs.components.artifacts import Examples, ExampleStatistics
+from tfrecs.components.artifacts import Examples, ExampleStatistics, damaged
 from tfrecs.components.component import Component, Output
 from tfrecs.components.driver import drive
 from tfrecs.components.pages import write_statistics_page
@@ -159,5 +159,6 @@ def _numbers(stats: Any, column: Column) -> None:
 def read_statistics(statistics: ExampleStatistics, split: str) -> Any:
     """Returns the DatasetFeatureStatistics of a split."""
     message = statistics_pb2.DatasetFeatureStatisticsList()
-    message.ParseFromString((statistics.path / f"Split-{split}" / FILE).read_bytes())
-    return message.datasets[0]
+    with damaged(statistics.path / f"Split-{split}" / FILE) as file:
+        message.ParseFromString(file.read_bytes())
+        return message.datasets[0]

@@ -12,6 +12,7 @@ from tfrecs.components.artifacts import (
     Model,
     Schema,
     TransformGraph,
+    damaged,
 )
 from tfrecs.components.component import Component, Output
 from tfrecs.components.example_validator import require_blessed
@@ -58,7 +59,8 @@ def trainer(
     tables, train, test = read_tables(examples, schema, queries, candidates, positive)
     chosen = recipe(model)
     if hyperparameters is not None:
-        best = json.loads((hyperparameters.path / "best.json").read_text())
+        with damaged(hyperparameters.path / "best.json") as file:
+            best = json.loads(file.read_text())
         arguments = options.get("arguments", {}) | best.get("arguments", {})
         options = {**options, **best, "arguments": arguments}
     settings = chosen.options(**options)

@@ -1,10 +1,13 @@
 """What runs in a worker process: one component, its outputs written aside and renamed as one."""
 
+import concurrent.futures as futures
 import contextlib
+import hashlib
 import importlib
 import importlib.util
 import json
 import logging
+import multiprocessing
 import os
 import sys
 import threading
@@ -54,16 +57,18 @@ def execute(task: Task) -> dict[str, Artifact]:
         outputs = {
             name: artifacts.TYPES[kind](str(aside / name)) for name, kind in task.outputs.items()
         }
-        start = time.time()
+        started, start = time.time(), time.perf_counter()  # clocks of the wall are set
         _function(task)(**task.inputs, **outputs, **task.parameters)
         for output in outputs.values():
             output.seal()
         said = {
             **task.execution,
-            "started": start,
-            "seconds": time.time() - start,
+            "started": started,
+            "seconds": time.perf_counter() - start,
             "inputs": {name: given.uri for name, given in task.inputs.items()},
+            "outputs": artifacts.manifest(aside),
         }
+        said["check"] = _check(said)
         (aside / EXECUTION).write_text(json.dumps(said, indent=2, ensure_ascii=False))
         artifacts.sync(aside)
     return read(task.folder, list(task.outputs))
@@ -72,6 +77,47 @@ def execute(task: Task) -> dict[str, Artifact]:
 def read(folder: str | Path, outputs: list[str]) -> dict[str, Artifact]:
     """Returns the outputs that an execution left."""
     return {name: artifacts.load(Path(folder) / name) for name in outputs}
+
+
+def execution(folder: str | Path) -> dict[str, Any]:
+    """Returns what an execution left of itself.
+
+    Raises:
+        ValueError: It is damaged; the message names the file.
+        FileNotFoundError: It is not there.
+    """
+    file = Path(folder) / EXECUTION
+    try:
+        said: dict[str, Any] = json.loads(file.read_text())
+        whole = said.pop("check") == _check(said)
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ValueError(f"{file} is damaged: {error}") from error
+    if not whole:
+        raise ValueError(f"{file} is damaged: it is not what its execution wrote")
+    return said
+
+
+def damage(folder: str | Path) -> str:
+    """Returns which file of an execution is not as it was written, or "".
+
+    Every file is read and hashed: what is taken out of the cache is what was put in.
+    """
+    folder = Path(folder)
+    try:
+        written = execution(folder)["outputs"]
+        found = artifacts.manifest(folder)
+    except (OSError, ValueError) as error:
+        return str(error)
+    found.pop(EXECUTION, None)
+    for name in sorted({*written, *found}):
+        if written.get(name) != found.get(name):
+            how = "added later" if name not in written else "damaged"
+            return f"{folder / name} is {how if name in found else 'gone'}"
+    return ""
+
+
+def _check(said: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
 
 
 def _function(task: Task) -> Callable[..., None]:
@@ -120,3 +166,30 @@ def end_with(parent: int) -> None:
         os._exit(1)
 
     threading.Thread(target=watch, daemon=True).start()
+
+
+@contextlib.contextmanager
+def pool(processes: int) -> Iterator[Callable[[Task], futures.Future[Any]]]:
+    """Gives what submits tasks: to processes, or with 0 runs them at once."""
+    if processes == 0:
+
+        def here(task: Task) -> futures.Future[Any]:
+            future: futures.Future[Any] = futures.Future()
+            try:
+                future.set_result(execute(task))
+            except Exception as error:
+                future.set_exception(error)
+            return future
+
+        yield here
+        return
+    processes_of = futures.ProcessPoolExecutor(
+        processes,
+        multiprocessing.get_context("spawn"),  # TensorFlow does not survive a fork
+        end_with,
+        (os.getpid(),),
+    )
+    try:
+        yield lambda task: processes_of.submit(execute, task)
+    finally:
+        processes_of.shutdown(wait=True, cancel_futures=True)

@@ -14,6 +14,9 @@ from tfrecs.datasets.criteo import stream_criteo as stream_criteo
 from tfrecs.datasets.demo import demo as demo
 from tfrecs.datasets.demo import demo_stream as demo_stream
 from tfrecs.datasets.demo_news import demo_impressions as demo_impressions
+from tfrecs.datasets.demo_shop import demo_shop as demo_shop
+from tfrecs.datasets.demo_shop import demo_shop_stream as demo_shop_stream
+from tfrecs.datasets.demo_shop_tables import ShopTables as ShopTables
 from tfrecs.datasets.fashion import Products as Products
 from tfrecs.datasets.fashion import fashion_products as fashion_products
 from tfrecs.datasets.files import OwnTables as OwnTables

@@ -79,7 +79,7 @@ def read_avazu(path: str | Path) -> pa.Table:
     table = read_file(path)
     for name in (LABEL, "hour", *_TEXTS, *_NUMBERS):
         check_present(str(path), table, name)
-    check_clicks(path, table[LABEL], first_line=2)
+    check_clicks(path, table[LABEL].cast(pa.int64()), first_line=2)
     columns = {LABEL: table[LABEL].cast(pa.int8())}
     columns |= {name: table[name].cast(pa.string()) for name in _TEXTS}
     columns |= {name: table[name].cast(pa.int64()) for name in _NUMBERS}

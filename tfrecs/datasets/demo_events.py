@@ -1,4 +1,4 @@
-"""What happens in the demo world: sessions of impressions, clicks and what follows them."""
+"""What happens in the demo worlds: sessions of impressions, clicks and what follows them."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -6,10 +6,19 @@ from dataclasses import dataclass
 import numpy as np
 
 from tfrecs.datasets import demo_world as world
+from tfrecs.datasets.demo_setting import PAGE, World
 from tfrecs.datasets.demo_world import Items, Users
 
 _CHUNK_EVENTS = 1 << 16  # events made at once, if no user alone has more
 _LIKE, _DISLIKE = 1, 2  # positions in demo_topics.REACTIONS
+VIEW, CLICK, SAVE, CART, PURCHASE, HIDE = range(6)  # positions in demo_topics.ACTIONS
+HOME, SEARCH, RELATED = range(3)  # positions in demo_topics.SURFACES
+# logits of a save and a cart after a click, before pleasure, on each surface
+_SAVE = np.array([-4.1, -4.7, -3.5], np.float32)
+_CART = np.array([-6.5, -5.5, -6.7], np.float32)
+_KEEN = 1.2  # logit of a save and a cart that pleasure is worth
+_BUY = np.array([0.0, 0.8, -0.2], np.float32)  # what a surface adds to the logit of a purchase
+_HIDE = np.array([0.03, 0.008, 0.02], np.float32)  # chance of a hide without pleasure
 
 
 @dataclass(frozen=True)
@@ -18,7 +27,8 @@ class Chunk:
 
     `user` and `item` are rows of the users and items, `time` is in seconds since `START`,
     `session` counts from 0 over the whole world. `focus` holds the topic that each session of the
-    chunk begins with.
+    chunk begins with, `sought` whether it began with a search. `surface` and `action` are positions
+    in `SURFACES` and `ACTIONS`, of no rows on a site.
     """
 
     user: np.ndarray
@@ -31,14 +41,18 @@ class Chunk:
     reaction: np.ndarray
     purchased: np.ndarray
     focus: np.ndarray
+    sought: np.ndarray
+    surface: np.ndarray
+    action: np.ndarray
+    pleased: np.ndarray
 
 
 @dataclass(frozen=True)
 class Shelf:
     """The items as the site shows them: by topic, with a running sum of their weights.
 
-    `order` `(C,)` lists the items by topic; `line` `(DAYS x C,)` is the running sum over days and
-    items in that order; `edges` `(DAYS, topics + 1)` says where on the line a topic begins.
+    `order` `(C,)` lists the items by topic; `line` `(days x C,)` is the running sum over days and
+    items in that order; `edges` `(days, topics + 1)` says where on the line a topic begins.
     """
 
     order: np.ndarray
@@ -51,7 +65,9 @@ def build_shelf(items: Items) -> Shelf:
     order = np.argsort(items.topic, kind="stable")
     line = np.cumsum(world.day_weights(items)[:, order])
     ends = np.cumsum(np.bincount(items.topic, minlength=world.NUM_TOPICS))
-    firsts = np.concatenate([[0], ends])[None, :] + np.arange(world.DAYS)[:, None] * len(order)
+    firsts = np.concatenate([[0], ends])[None, :] + np.arange(items.world.days)[:, None] * len(
+        order
+    )
     edges = np.concatenate([[0.0], line])[firsts]
     return Shelf(order, line, edges)
 
@@ -59,67 +75,97 @@ def build_shelf(items: Items) -> Shelf:
 def generate(items: Items, users: Users, num_events: int, seed: int) -> Iterator[Chunk]:
     """Yields all events, whole users at a time: the same chunks for the same arguments."""
     shelf = build_shelf(items)
-    # exactly num_events in all: the differences of a rounded running sum
-    stops = np.cumsum(users.activity)
-    stops = np.rint(stops * (num_events / stops[-1])).astype(np.int64)
-    counts = np.diff(stops, prepend=0)
+    counts = _counts(users, num_events)
+    stops = np.cumsum(counts)
     first_user = first_session = 0
     while first_user < len(counts):
         before = stops[first_user] - counts[first_user]
         last_user = int(np.searchsorted(stops, before + _CHUNK_EVENTS, side="right"))
         last_user = max(last_user, first_user + 1)
         rows = np.arange(first_user, last_user)
-        rng = np.random.default_rng([seed, 3, len(counts), len(shelf.order), first_user])
-        chunk = _live(rng, items, users, shelf, np.repeat(rows, counts[rows]), first_session)
+        sizes = (len(counts), len(shelf.order), first_user)
+        chance = tuple(np.random.default_rng([seed, stream, *sizes]) for stream in (3, 8))
+        chunk = _live(chance, items, users, shelf, np.repeat(rows, counts[rows]), first_session)
         yield chunk
         first_session += len(chunk.focus)
         first_user = last_user
 
 
+def _counts(users: Users, num_events: int) -> np.ndarray:
+    """Returns the number of events of each user, exactly `num_events` in all."""
+    once = np.zeros_like(users.once)
+    if num_events >= 2 * len(once) and not users.once.all():
+        once = users.once
+    stops = np.cumsum(np.where(once, 0.0, users.activity))
+    # the differences of a rounded running sum
+    stops = np.rint(stops * ((num_events - once.sum()) / stops[-1])).astype(np.int64)
+    counts: np.ndarray = np.diff(stops, prepend=0) + once
+    return counts
+
+
 def _live(
-    rng: np.random.Generator,
+    chance: tuple[np.random.Generator, ...],
     items: Items,
     users: Users,
     shelf: Shelf,
     user: np.ndarray,
     first_session: int,
 ) -> Chunk:
-    num_events = len(user)
+    rng, more = chance  # of every world; of shops
+    setting, num_events = users.world, len(user)
     begins = np.ones(num_events, bool)  # a session
-    begins[1:] = (user[1:] != user[:-1]) | (rng.random(max(num_events - 1, 0)) < world.SESSION_END)
+    begins[1:] = user[1:] != user[:-1]
+    begins[1:] |= rng.random(max(num_events - 1, 0)) < setting.session_end
     first = np.flatnonzero(begins)  # (S,)
     session = np.cumsum(begins) - 1
     index = np.arange(num_events) - first[session]  # in its session
-    starts = _session_starts(rng, user[first], users.device[user[first]])  # (S,), seconds
+    starts = _session_starts(rng, user[first], users)  # (S,), seconds
     days = starts / world.SECONDS_PER_DAY
     shares = users.shares(user[first], days)  # (S, 4)
     focus = _draw_topics(rng, users.topics[user[first]], shares)
-    turns = (rng.random(num_events) < world.TURN) & ~begins
+    turns = (rng.random(num_events) < setting.turn) & ~begins
+    sought, surface = _surfaces(more, setting, begins, turns, session, index)
     turned = _sum_within(turns.astype(np.float64), first, session) > 0
     moment = np.where(turned, world.siblings(focus[session]), focus[session])
-    item = _show(rng, shelf, days[session], users.topics[user], shares[session], moment)
+    topics = users.topics[user]
+    item = _show(rng, shelf, days[session], topics, shares[session], moment, surface)
+    if setting.related:
+        _show_related(more, shelf, items, days[session], surface, item)
 
-    matched = world.match(items, users.topics[user], shares[session], item)
-    chance = world.click_chance(matched, items.appeal[item], items.topic[item] == moment)
-    position = index % world.PAGE
-    chance = chance * world.examination()[users.device[user], position]
-    clicked = _once(rng.random(num_events) < chance, user * len(shelf.order) + item)
-    pleased = 4.0 * matched + 0.8 * items.quality[item]
-    dwell, reaction, purchased = _follow(rng, items, users, user, item, pleased, clicked)
+    matched = world.match(items, topics, shares[session], item)
+    liked = world.liking(items, users, user, item) if setting.shop else 0.0
+    appeal = items.appeal[item]
+    if setting.shop:
+        appeal = appeal + liked + world.SOUGHT_CLICK * (surface == SEARCH)
+    chances = world.click_chance(matched, appeal, items.topic[item] == moment)
+    position = index % PAGE
+    chances = chances * world.examination()[users.device[user], position]
+    if setting.once:
+        alone = users.once[user]
+        alone[1:] &= user[1:] != user[:-1]
+        alone[:-1] &= user[:-1] != user[1:]
+        chances[alone] = 1.0
+    clicked = _once(rng.random(num_events) < chances, user * len(shelf.order) + item)
+    pleased = world.pleasure(matched, items.quality[item], liked)
+    eager = _BUY[surface] if setting.shop else 0.0
+    dwell, reaction, purchased = _follow(rng, items, users, user, item, pleased, clicked, eager)
+    action = _act(more, surface, pleased, clicked, purchased)
     spent = 5.0 + rng.exponential(20.0, num_events) + dwell  # seconds until the next impression
     elapsed = _sum_within(spent, first, session) - spent
     time = _in_order((starts[session] + elapsed).astype(np.int64), user - user[:1].sum())
     return Chunk(
         user, item, time, session + first_session, position + 1,
-        clicked, dwell, reaction, purchased, focus,
+        clicked, dwell, reaction, purchased, focus, sought, surface, action, pleased,
     )  # fmt: skip
 
 
-def _session_starts(rng: np.random.Generator, user: np.ndarray, device: np.ndarray) -> np.ndarray:
+def _session_starts(rng: np.random.Generator, user: np.ndarray, users: Users) -> np.ndarray:
     """Draws when sessions start, in seconds, rising within a user: an hour fits a device."""
-    usual = np.array([11.0, 20.0, 21.0])[device]  # desktop, phone, tablet: hour of the day, UTC
+    usual = np.array([11.0, 20.0, 21.0])[
+        users.device[user]
+    ]  # desktop, phone, tablet: hour of the day, UTC
     hour = (usual + rng.normal(0.0, 3.5, len(user))) % 24.0
-    start = rng.integers(0, world.DAYS, len(user)) * world.SECONDS_PER_DAY + hour * 3600.0
+    start = rng.integers(0, users.world.days, len(user)) * world.SECONDS_PER_DAY + hour * 3600.0
     sorted_starts: np.ndarray = start[np.lexsort((start, user))]  # users are in order already
     return sorted_starts
 
@@ -139,21 +185,80 @@ def _show(
     topics: np.ndarray,
     shares: np.ndarray,
     moment: np.ndarray,
+    surface: np.ndarray,
 ) -> np.ndarray:
-    """Draws the item of each impression: popular, of the moment, or of any interest."""
+    """Draws the item of each impression: popular, of the moment, or of any interest.
+
+    A search shows the topic of the moment alone.
+    """
     num_events = len(days)
     day = days.astype(np.int64)
     topic = _draw_topics(rng, topics, shares)
-    topic = np.where(rng.random(num_events) < world.FOCUS, moment, topic)
+    focused = rng.random(num_events) < world.FOCUS
+    if len(surface):
+        focused |= surface == SEARCH
+    topic = np.where(focused, moment, topic)
     low, high = shelf.edges[day, topic], shelf.edges[day, topic + 1]
     popular = rng.random(num_events) < world.POPULAR_SHARE
+    if len(surface):
+        popular &= surface != SEARCH
     low = np.where(popular, shelf.edges[day, 0], low)
     high = np.where(popular, shelf.edges[day, -1], high)
-    place = low + rng.random(num_events) * (high - low)
+    return _between(rng, shelf, low, high)
+
+
+def _between(
+    rng: np.random.Generator, shelf: Shelf, low: np.ndarray, high: np.ndarray
+) -> np.ndarray:
+    """Draws items between two places of the shelf's line."""
+    place = low + rng.random(len(low)) * (high - low)
     place = np.minimum(place, np.nextafter(high, low))  # rounding must not reach the next topic
-    found = np.searchsorted(shelf.line, place, side="right") % len(shelf.order)
-    shown: np.ndarray = shelf.order[found]
+    order = np.argsort(place)  # places in order are found in a half to a quarter of the time
+    found = np.empty(len(place), np.int64)
+    found[order] = np.searchsorted(shelf.line, place[order], side="right")
+    shown: np.ndarray = shelf.order[found % len(shelf.order)]
     return shown
+
+
+def _surfaces(
+    rng: np.random.Generator,
+    setting: World,
+    begins: np.ndarray,
+    turns: np.ndarray,
+    session: np.ndarray,
+    index: np.ndarray,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Draws which sessions begin with a search, and the surface of each impression of a shop.
+
+    The first page of a search is its results, which do not turn: `turns` loses them. A related item
+    is never the first of a session nor the first of a turn, so that it has what it stands beside.
+    """
+    num_sessions = int(session[-1]) + 1 if len(session) else 0
+    if not setting.shop:
+        return np.zeros(0, bool), np.zeros(0, np.int8)
+    sought = rng.random(num_sessions, np.float32) < setting.sought
+    search = sought[session] & (index < PAGE)
+    turns &= ~search
+    related = rng.random(len(session), np.float32) < setting.related
+    related &= ~(begins | turns | search)
+    return sought, (search * np.int8(SEARCH) + related * np.int8(RELATED)).astype(np.int8)
+
+
+def _show_related(
+    rng: np.random.Generator,
+    shelf: Shelf,
+    items: Items,
+    days: np.ndarray,
+    surface: np.ndarray,
+    item: np.ndarray,
+) -> None:
+    """Draws related items anew, in place: of the topic of what was shown before them."""
+    related = surface == RELATED
+    source = np.maximum.accumulate(np.where(related, 0, np.arange(len(item))))
+    rows = np.flatnonzero(related)
+    day, topic = days[rows].astype(np.int64), items.topic[item[source[rows]]]
+    low, high = shelf.edges[day, topic], shelf.edges[day, topic + 1]
+    item[rows] = _between(rng, shelf, low, high)
 
 
 def _once(clicked: np.ndarray, pair: np.ndarray) -> np.ndarray:
@@ -172,19 +277,45 @@ def _follow(
     item: np.ndarray,
     pleased: np.ndarray,
     clicked: np.ndarray,
+    eager: np.ndarray | float,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Draws dwell in seconds, reaction and purchase; all are 0 without a click."""
     num_events = len(user)
-    log_dwell = np.log(30.0) + 0.35 * pleased + 0.7 * rng.normal(size=num_events)
-    log_dwell -= 0.3 * (users.device[user] == 1)  # a phone is put away sooner
+    noise = world.DWELL_NOISE * rng.normal(size=num_events)
+    log_dwell = world.log_dwell(pleased, users.device[user], noise)
     dwell = np.where(clicked, np.clip(np.exp(log_dwell), 1.0, 1800.0), 0.0).round(1)
     chance = rng.random((2, num_events))
     liked = clicked & (chance[0] < world.sigmoid(pleased - 3.0))
     disliked = clicked & ~liked & (chance[1] < world.sigmoid(-1.0 - 1.5 * pleased))
     reaction = np.where(liked, _LIKE, np.where(disliked, _DISLIKE, 0))
     costly = users.thrift[user] * (np.log(items.price[item]) - 2.5)
-    bought = rng.random(num_events) < world.sigmoid(0.8 * pleased - 4.0 - 2.0 * costly)
+    bought = rng.random(num_events) < world.sigmoid(
+        0.8 * pleased + users.world.purchase + eager - 2.0 * costly
+    )
     return dwell, reaction, clicked & bought
+
+
+def _act(
+    rng: np.random.Generator,
+    surface: np.ndarray,
+    pleased: np.ndarray,
+    clicked: np.ndarray,
+    purchased: np.ndarray,
+) -> np.ndarray:
+    """Draws the strongest action on each impression of a shop: a purchase comes over a cart."""
+    if not len(surface):
+        return np.zeros(0, np.int8)
+    # who is not pleased hides
+    hidden = rng.random(len(surface), np.float32) < _HIDE[surface] * np.exp(-pleased)
+    action: np.ndarray = (hidden & ~clicked) * np.int8(HIDE)
+    rows = np.flatnonzero(clicked)
+    keen = _KEEN * pleased[rows]
+    chance = rng.random((2, len(rows)), np.float32)
+    saved = chance[0] < world.sigmoid(keen + _SAVE[surface[rows]])
+    carted = chance[1] < world.sigmoid(keen + _CART[surface[rows]])
+    action[rows] = np.where(carted, CART, np.where(saved, SAVE, CLICK))
+    action[purchased] = PURCHASE
+    return action
 
 
 def _sum_within(steps: np.ndarray, first: np.ndarray, session: np.ndarray) -> np.ndarray:

@@ -9,6 +9,7 @@ from tfrecs import checks
 from tfrecs.datasets import demo_world as world
 from tfrecs.datasets.columns import plain
 from tfrecs.datasets.demo_events import generate
+from tfrecs.datasets.demo_setting import SITE
 from tfrecs.datasets.demo_text import write_articles
 from tfrecs.datasets.demo_topics import TOPICS
 from tfrecs.datasets.demo_world import Items, Users
@@ -49,8 +50,8 @@ class NewsTruth:
         shares = self.users.shares(user, days)
         matched = world.match(self.items, self.users.topics[user], shares, item)
         focus, topic = self.focus[log["impression_id"].to_numpy() - 1][row], self.items.topic[item]
-        mood = (1 - world.TURNED) * (topic == focus)
-        mood = mood + world.TURNED * (topic == world.siblings(focus))
+        mood = (1 - SITE.turned) * (topic == focus)
+        mood = mood + SITE.turned * (topic == world.siblings(focus))
         with_mood, without = (
             world.click_chance(matched, self.items.appeal[item], value) for value in (1.0, 0.0)
         )
@@ -85,8 +86,8 @@ def demo_impressions(
         expectation = f"{world.NUM_TOPICS} or more, one a topic"
         raise ValueError(checks.expected("num_news", expectation, num_news))
     items, users = world.draw_items(num_news, seed), world.draw_users(num_users, seed)
-    # a session has 1 / SESSION_END events, the last of each user fewer
-    events = round(max(num_impressions - num_users / 2, num_impressions / 2) / world.SESSION_END)
+    # a session has 1 / session_end events, the last of each user fewer
+    events = round(max(num_impressions - num_users / 2, num_impressions / 2) / SITE.session_end)
     chunks = list(generate(items, users, events, seed))
     fields = ("user", "item", "time", "session", "clicked")
     user, item, time, session, clicked = (

@@ -254,3 +254,7 @@ NUMBERS = ("three", "four", "five", "six", "seven", "eight", "nine", "ten", "twe
 COUNTRIES = ("BR", "DE", "FR", "GB", "IN", "JP", "NG", "US")
 DEVICES = ("desktop", "phone", "tablet")
 REACTIONS = ("none", "like", "dislike")
+AGES = ("18-24", "25-34", "35-44", "45-54", "55+")
+LANGUAGES = ("en", "es", "de", "pt", "hi", "fr", "ja")
+SURFACES = ("home", "search", "related")
+ACTIONS = ("view", "click", "save", "cart", "purchase", "hide")

@@ -1,7 +1,8 @@
-"""Own tables: events, items and users from files, their columns named or guessed."""
+"""Own tables: events, items and users from files or tables, their columns named or guessed."""
 
 import logging
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -9,13 +10,20 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from tfrecs import checks
-from tfrecs.datasets import columns, guess, sides
-from tfrecs.datasets.readers import read_file
+from tfrecs.datasets import counted, guess, shapes, sides, trials
+from tfrecs.datasets.cells import Decimal
+from tfrecs.datasets.choice import Choice, read_spec
+from tfrecs.datasets.event_columns import event_features
+from tfrecs.datasets.labels import positive_notes
+from tfrecs.datasets.moments import Order
+from tfrecs.datasets.sources import Source, check_named, open_source
 from tfrecs.datasets.tables import Tables
-from tfrecs.spec import Feature, FeatureSpec, Numeric, Timestamp
+from tfrecs.datasets.texts import Progress
+from tfrecs.spec import FeatureSpec
 
 logger = logging.getLogger("tfrecs")
-_PARTS = ("user", "item", "time", "label")
+PARTS = ("user", "item", "time", "label")
+_IDS = ("user", "item")
 
 
 @dataclass(frozen=True)
@@ -27,105 +35,171 @@ class OwnTables:
         columns: The column of `events` for each of user, item, time and label; `None` where there
             is none.
         notes: What else was decided, one sentence each, to be shown.
+        left: By name of a column that is no feature, why.
+        test: Events to be judged on, of their own file; `None` where none was given.
+        given: What is known of their users besides; `None` likewise.
     """
 
     tables: Tables
     columns: dict[str, str | None]
     notes: tuple[str, ...] = ()
+    left: dict[str, str] | None = None
+    test: pa.Table | None = None
+    given: pa.Table | None = None
 
 
 def read_tables(
-    events: str | Path,
-    items: str | Path | None = None,
-    users: str | Path | None = None,
+    events: Any,
+    items: Any = None,
+    users: Any = None,
     *,
     user: str | None = None,
     item: str | None = None,
     time: str | None = None,
     label: str | None = None,
+    item_id: str | None = None,
+    user_id: str | None = None,
+    allow_missing: bool = False,
+    positive: str | None = None,
+    decimal: Decimal | None = None,
+    date_order: Order | None = None,
+    features: Sequence[str] | None = None,
+    drop: Sequence[str] = (),
+    spec: FeatureSpec | str | Path | None = None,
+    test_events: Any = None,
+    progress: Progress | None = None,
 ) -> OwnTables:
-    """Reads one's own tables from CSV, TSV, Parquet or JSON lines.
+    """Reads one's own tables; a guess is right, told in the notes, or refused.
 
-    Columns that are not named are guessed from their names (userId, movie_id, sku, timestamp,
-    rating, ...), the features from their types; the spec of the result says as what. An id of
-    `events` without a row in `items` or `users` gets one of nulls there, and is counted in the
-    notes. Cells such as `Comedy|Drama` are lists.
+    Tables are files (CSV, TSV, JSON lines, Parquet, RecBole's, lines of a user and items) or what
+    has `__arrow_c_stream__` (pandas, polars, Arrow, DuckDB), or dicts of arrays. Columns that are
+    not named are guessed from their names (userId, movie_id, sku, timestamp, rating, ...), then
+    read as their part wants: ids as the text that they are, times in any unit or spelling, labels
+    as numbers or yes and no. An id of `events` without a row in `items` or `users` gets one of
+    nulls there. Events of lists (sessions, impressions) become a row each.
 
     Args:
-        events: File of one row an event.
-        items: File of one row an item; `None` makes the items from the events.
-        users: File of one row a user; `None` makes the users from the events.
+        events: One row an event.
+        items: One row an item; `None` makes the items from the events.
+        users: One row a user; `None` makes the users from the events.
         user: Column of the user id. Defaults to a guess, as the next three.
         item: Column of the item id.
-        time: Column of the time: numbers since 1970 in a unit told by their size, or dates.
-        label: Column of numbers; the events above 0 are positive. Without it all events are.
+        time: Column of the time.
+        label: Column of the label; without `positive` the events above 0 are positive.
+        item_id: Column of `items` that holds the ids of the events. Defaults to the one that holds
+            most of them.
+        user_id: Column of `users` likewise.
+        allow_missing: Whether fewer than half of the ids may be there. Defaults to `False`.
+        positive: Which events are positive: `rating >= 4`, `event == 'buy' and price > 0`.
+        decimal: The decimal sign of text, "." or ","; `None` decides by each column.
+        date_order: "day" or "month", which of them is first in 01/02/2024; `None` likewise.
+        features: Columns that become features; `None` for all.
+        drop: Columns that do not.
+        spec: The features, or a file of `tfrecs spec`; `None` guesses them.
+        test_events: Events to be judged on, in the columns of `events`, or with a list `history`
+            and a `target`.
+        progress: Called with bytes read and bytes to read.
 
     Returns:
         The tables and what was guessed.
 
     Raises:
-        ValueError: A malformed file, a column that is missing or of a wrong type, ids missing or
-            repeated, numbers not finite, or no event whose id is in `items` or `users`. The
-            message names the file, the column and the row, counted from 0.
+        TypeError: A table is neither a path nor a table.
+        ValueError: What cannot be read for sure. The message names the file, the column, the row,
+            counted from 0, and the option.
         OSError: A file cannot be opened.
 
     Example:
 
-    >>> import tempfile
-    >>> path = Path(tempfile.mkdtemp()) / "plays.csv"
-    >>> _ = path.write_text("user,song,plays\\nann,Yesterday,3\\nbob,Help!,1\\n")
-    >>> read = read_tables(path)
+    >>> read = read_tables({"user": ["ann", "bob"], "song": ["Help!", "007"], "plays": [3, 1]})
     >>> read.columns
     {'user': 'user', 'item': 'song', 'time': None, 'label': 'plays'}
     >>> read.tables.candidates.to_pylist()
-    [{'song': 'Yesterday'}, {'song': 'Help!'}]
+    [{'song': 'Help!'}, {'song': '007'}]
     """
-    rows = read_file(events)
-    named = dict(zip(_PARTS, (user, item, time, label), strict=True))
-    found = {part: _column(part, name, rows, Path(events)) for part, name in named.items()}
+    notes: list[str] = []
+    how: dict[str, Any] = {"decimal": decimal, "date_order": date_order, "progress": progress}
+    given = {"events": events, "items": items, "users": users}
+    sources = {
+        name: None if value is None else open_source(name, value, notes, **how)
+        for name, value in given.items()
+    }
+    choice = Choice(features, tuple(drop), read_spec(spec))
+    for option, columns in (("drop", drop), ("features", features or ())):
+        check_named(columns, list(sources.values()), option)
+    source: Any = sources["events"]
+    named = dict(zip(PARTS, (user, item, time, label), strict=True))
+    named = _of_spec(choice.spec, named)
+    source = replace(source, table=shapes.as_rows(source.table, source.where, named, notes))
+    found = {part: _column(part, name, source, drop) for part, name in named.items()}
+    _check_ids(found, source, notes)
     _check_apart(found)
-    notes = [*guess.unfit_notes(found, rows)]
-    query = sides.read_side("user", str(found["user"]), rows, events, users, notes)
-    candidate = sides.read_side("item", str(found["item"]), rows, events, items, notes)
-    query, candidate = sides.renamed_apart(query, candidate, notes)
-    for side in (query, candidate):
-        ids = sides.id_column(rows, side.name, Path(events)).cast(side.table[side.name].type)
-        rows = rows.set_column(rows.column_names.index(side.name), side.name, ids)
-    try:
-        rows, context = _event_features(rows, found, query, candidate, notes)
-    except (ValueError, pa.ArrowInvalid) as error:
-        raise ValueError(f"{error} (`events` is {events}; rows count from 0.)") from error
-    spec = FeatureSpec((*query.features, *candidate.features, *context))
-    positive = pc.field(found["label"]) > 0 if found["label"] else None
-    for note in notes:
+    apart = None
+    if test_events is not None:
+        apart = trials.read(open_source("test_events", test_events, notes, **how), found, notes)
+        source = trials.joined(source, apart)
+    own = {"user": user_id, "item": item_id}
+    made = [
+        sides.read_side(
+            part,
+            str(found[part]),
+            source,
+            sources[f"{part}s"],
+            own[part],
+            allow_missing,
+            choice,
+            notes,
+        )
+        for part in _IDS
+        if found[part] is not None
+    ]
+    read = _tables(source, found, made, choice, named, positive, notes, sources)
+    for note in read.notes:
         logger.info(note)
-    name = Path(events).name.split(".")[0]
-    try:
-        tables = Tables(name, rows, query.table, candidate.table, spec, positive=positive)
-    except ValueError as error:
-        files = {"events": events, "candidates": items, "queries": users}
-        told = ", ".join(f"`{part}` is {path}" for part, path in files.items() if path)
-        raise ValueError(f"{error} ({told}; rows count from 0.)") from error
-    return OwnTables(tables, found, tuple(notes))
+    return read if apart is None else trials.parted(read)
 
 
-def _column(part: str, name: str | None, rows: pa.Table, path: Path) -> str | None:
+def _of_spec(spec: FeatureSpec | None, named: dict[str, str | None]) -> dict[str, str | None]:
+    """Returns the columns that a spec names, under those that the user named."""
+    if spec is None:
+        return named
+    roles = {"user": spec.ids.get("query"), "item": spec.ids.get("candidate")}
+    firsts = {part: next(iter(spec.by_role(part)), None) for part in ("time", "label")}
+    found = {part: feature.name for part, feature in {**roles, **firsts}.items() if feature}
+    return {part: name or found.get(part) for part, name in named.items()}
+
+
+def _column(part: str, name: str | None, source: Source, drop: Sequence[str]) -> str | None:
     """Returns the column that plays a part: the one named, or a guess."""
+    rows, where = source.table, source.where
     if name is not None:
         if name not in rows.column_names:
             near = checks.did_you_mean(name, rows.column_names)
-            raise ValueError(
-                checks.expected(part, f"a column of {path}: {rows.column_names}", name, near)
-            )
+            expectation = f"a column of {where}: {rows.column_names}"
+            raise ValueError(checks.expected(part, expectation, name, near))
         return name
-    found = guess.find_column(part, rows)
-    if found is None and part in ("user", "item"):
-        columns_told = ", ".join(f"{field.name} ({field.type})" for field in rows.schema)
-        raise ValueError(
-            f"No column of {path} looks like the {part} id, of text or integers. Columns: "
-            f"{columns_told}. Name it: {part}='...' (--{part}-column on the command line)."
+    kept = [column for column in rows.column_names if column not in (*drop, trials.PART)]
+    return guess.find_column(part, rows.select(kept), typed=False)
+
+
+def _check_ids(found: dict[str, str | None], source: Source, notes: list[str]) -> None:
+    """Raises ValueError unless there are both ids, or none of them and a label."""
+    missing = [part for part in _IDS if found[part] is None]
+    if not missing:
+        return
+    if len(missing) == len(_IDS) and found["label"] is not None:
+        notes.append(
+            f"No column of {source.where} looks like a user or an item id: each row is taken for "
+            "an impression with a label, as click models learn from (name ids: --user-column, "
+            "--item-column)."
         )
-    return found
+        return
+    told = ", ".join(f"{field.name} ({field.type})" for field in source.table.schema)
+    part = missing[0]
+    raise ValueError(
+        f"No column of {source.where} looks like the {part} id, of text or integers. Columns: "
+        f"{told}. Name it: {part}='...' (--{part}-column on the command line)."
+    )
 
 
 def _check_apart(found: dict[str, str | None]) -> None:
@@ -133,93 +207,52 @@ def _check_apart(found: dict[str, str | None]) -> None:
     parts: dict[str, str] = {}
     for part, column in found.items():
         if column is not None and parts.setdefault(column, part) != part:
-            other = f"{parts[column]} id" if parts[column] in ("user", "item") else parts[column]
+            other = f"{parts[column]} id" if parts[column] in _IDS else parts[column]
             expectation = f"another column than the {other}"
             raise ValueError(checks.expected(part, expectation, column))
 
 
-def _event_features(
-    rows: pa.Table,
+def _tables(
+    source: Source,
     found: dict[str, str | None],
-    query: sides.Side,
-    candidate: sides.Side,
+    made: list[sides.Side],
+    choice: Choice,
+    named: dict[str, str | None],
+    positive: str | None,
     notes: list[str],
-) -> tuple[pa.Table, list[Feature]]:
-    """Returns the events, and the features that are theirs: label, time, context."""
-    taken = {*query.table.column_names, *candidate.table.column_names}
-    features: list[Feature] = []
-    for name in rows.column_names:
-        if name in (query.name, candidate.name):
-            continue
-        if name == found["label"]:
-            rows = _with(rows, name, _labels(rows[name], name))
-            features.append(Numeric(name, "label"))
-        elif name == found["time"]:
-            times, unit = _times(rows[name], name)
-            rows = _with(rows, name, times)
-            features.append(Timestamp(name, "time", unit))
-        elif name in taken:
-            notes.append(f"{name!r} of the events is left out: users or items have it too.")
-            rows = rows.drop_columns(name)
-        else:
-            rows, feature = sides.with_feature(rows, name, "context", notes)
-            features += [feature] if feature is not None else []
-    return rows, features
-
-
-def _with(rows: pa.Table, name: str, column: Any) -> pa.Table:
-    return rows.set_column(rows.column_names.index(name), name, column)
-
-
-def _labels(column: pa.ChunkedArray, name: str) -> pa.ChunkedArray:
-    kind = column.type
-    if pa.types.is_boolean(kind):
-        column = column.cast(pa.uint8())
-    elif not (pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind)):
-        raise ValueError(
-            checks.expected(
-                "label",
-                f"a column of numbers; {name!r} is not",
-                str(kind),
-                guess.first_text(column),
-            )
+    sources: dict[str, Any],
+) -> OwnTables:
+    """Returns the checked tables of what was read."""
+    if len(made) == len(_IDS):
+        made = [*sides.renamed_apart(made[0], made[1], notes)]
+    for side in made:
+        ids = sides.id_column(source.table, side.name, source.where)
+        source = source.with_column(side.name, ids.cast(side.table[side.name].type))
+    try:
+        rows, context, expression = event_features(
+            source, found, made, choice, named["label"], positive, notes
         )
-    return column.cast(pa.float32(), safe=False)
-
-
-def _check_int64(column: pa.ChunkedArray, name: str) -> None:
-    wrong = pc.greater(pc.abs(column), 9.2e18)
-    row = pc.index(wrong, True).as_py()
-    if row >= 0:
-        raise ValueError(
-            f"Column `{name}` of `events` must hold times whose size an int64 can hold. Received: "
-            f"{column[row].as_py():g} in row {row} ({pc.sum(wrong).as_py()} such values). "
-            "Drop those rows."
+    except (ValueError, pa.ArrowInvalid) as error:
+        raise ValueError(f"{error} (`events` is {source.where}; rows count from 0.)") from error
+    spec = FeatureSpec((*(f for side in made for f in side.features), *context))
+    if expression is None and found["label"]:
+        expression = pc.field(found["label"]) > 0
+    notes += positive_notes(rows, expression, found["label"])
+    notes += counted.repeats(rows, found)
+    tables: dict[str, Any] = {side.role: side.table for side in made}
+    try:
+        checked = Tables(
+            source.name,
+            rows,
+            tables.get("query"),
+            tables.get("candidate"),
+            spec,
+            positive=expression,
         )
-
-
-def _times(column: pa.ChunkedArray, name: str) -> tuple[pa.ChunkedArray, Any]:
-    """Returns times as integers, and their unit."""
-    if columns.is_text(column.type):
-        try:
-            column = column.cast(pa.timestamp("s"))
-        except pa.ArrowInvalid as error:
-            expectation = f"a column of numbers or dates such as 2020-01-31 12:00; {name!r} is not"
-            told = guess.first_text(column)
-            raise ValueError(checks.expected("time", expectation, str(error), told)) from error
-    if pa.types.is_date(column.type):
-        column = column.cast(pa.timestamp("s"))
-    if pa.types.is_timestamp(column.type):
-        return column.cast(pa.int64()), column.type.unit
-    if pa.types.is_floating(column.type):
-        columns.check_values("events", column, Timestamp(name, "time"), required=True)
-        _check_int64(column, name)
-        column = pc.floor(column)
-    if not (pa.types.is_integer(column.type) or pa.types.is_floating(column.type)):
-        raise ValueError(
-            checks.expected(
-                "time", f"a column of numbers or dates; {name!r} is not", str(column.type)
-            )
+    except ValueError as error:
+        places = {"events": "events", "items": "candidates", "users": "queries"}
+        told = ", ".join(
+            f"`{place}` is {sources[name].where}" for name, place in places.items() if sources[name]
         )
-    column = column.cast(pa.int64())
-    return column, guess.time_unit(column)
+        raise ValueError(f"{error} ({told}; rows count from 0.)") from error
+    return OwnTables(checked, found, tuple(notes), dict(choice.left))

@@ -27,7 +27,7 @@ from tfrecs.datasets.movielens_parts import (
     users_1m,
     users_100k,
 )
-from tfrecs.datasets.readers import read_bytes, read_file
+from tfrecs.datasets.readers import inflated, read_bytes, read_file
 from tfrecs.datasets.tables import Tables
 from tfrecs.spec import Categorical, FeatureSpec, MultiCategorical, Numeric, Text, Timestamp
 
@@ -118,8 +118,8 @@ class _Source:
     def read(self) -> bytes:
         if self.member is None:
             return read_bytes(self.path)
-        with zipfile.ZipFile(self.path) as archive:
-            return archive.read(self.member)
+        with zipfile.ZipFile(self.path) as archive, archive.open(self.member) as file:
+            return inflated(self.path, file, archive.getinfo(self.member).compress_size)
 
 
 def _find(folder: Path, version: str, names: list[str]) -> tuple[str, _Source]:
@@ -207,7 +207,7 @@ def movielens_folds(data_dir: str | Path) -> list[tuple[pa.Table, pa.Table]]:
     for column in ("user_id", "item_id"):
         if not events[column].equals(folds[column].cast(pa.int64())):
             raise ValueError(f"{source.path} must have the rows of u.data, in its order.")
-    held = [pc.equal(folds["fold"], fold) for fold in range(1, 6)]
+    held = [pc.equal(folds["fold"].cast(pa.int64()), fold) for fold in range(1, 6)]
     return [(events.filter(pc.invert(test)), events.filter(test)) for test in held]
 
 

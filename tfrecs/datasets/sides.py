@@ -7,9 +7,12 @@ from typing import Literal
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from tfrecs.datasets import columns, guess
-from tfrecs.datasets.readers import read_file
-from tfrecs.spec import Categorical, Feature, Role
+from tfrecs.datasets import columns, guess, joins
+from tfrecs.datasets.choice import Choice
+from tfrecs.datasets.sources import Source
+from tfrecs.spec import Feature, MultiCategorical, Role, Sequence
+
+_EXACT = 2**53  # whole numbers that a float tells apart
 
 
 @dataclass(frozen=True)
@@ -37,66 +40,103 @@ class Side:
 def read_side(
     part: str,
     name: str,
-    events: pa.Table,
-    source: str | Path,
-    path: str | Path | None,
+    events: Source,
+    source: Source | None,
+    own: str | None,
+    allow_missing: bool,
+    choice: Choice,
     notes: list[str],
 ) -> Side:
-    """Reads the users or the items from their file, or makes them from the events.
+    """Takes the users or the items from their table, or makes them from the events.
 
     Args:
         part: "user" or "item".
         name: Column of their id in the events.
         events: The events.
-        source: File of the events, for messages.
-        path: Their file; `None` for none.
+        source: Their table; `None` for none.
+        own: Column of their id there; `None` chooses by how many ids of the events it holds.
+        allow_missing: Whether fewer than half of the ids may be there.
+        choice: Which columns become features.
         notes: Gets a sentence for what was decided.
 
     Raises:
-        ValueError: The file has no id column, or none of the ids of the events.
+        ValueError: No column holds the ids of the events, or another one than the name says.
     """
-    ids = id_column(events, name, source)
-    if path is None:
+    ids = id_column(events.table, name, events.where, notes)
+    if source is None:
         table = pa.table({name: _known(ids)})
     else:
-        table = _read_table(part, name, Path(path), notes)
-        own = id_column(table, name, path)
-        if columns.is_text(own.type) != columns.is_text(ids.type):
-            own, ids = own.cast(pa.string()), ids.cast(pa.string())
-        table = table.set_column(table.column_names.index(name), name, own)
-        table = _completed(part, table, name, ids, Path(path), notes)
+        found = joins.find_id(part, name, _known(ids), source, own, allow_missing, notes)
+        source, ids = _same_kind(part, name, source, found, events, ids, notes)
+        table = source.table
+        if found != name:
+            if name in table.column_names:
+                table = table.rename_columns({name: f"{part}_{name}"})
+                notes.append(f"{name!r} of {source.where} is called '{part}_{name}' here.")
+            table = table.rename_columns({found: name})
+        source = replace(source, table=table)
+        table = _completed(part, source, name, ids, choice, notes)
     dtype: Literal["string", "int64"] = "string" if columns.is_text(table[name].type) else "int64"
     side = Side(part, name, table, ())
-    features: list[Feature] = [Categorical(name, side.role, dtype, is_id=True)]
+    features: list[Feature] = [choice.id(name, side.role, dtype)]
     if part == "item":
         table = _with_title(table, name, notes)
     for column in table.column_names:
         if column != name:
-            table, feature = with_feature(table, column, side.role, notes)
+            table, feature = with_feature(table, column, side.role, choice, notes)
             features += [feature] if feature is not None else []
     return Side(part, name, table, tuple(features))
 
 
-def id_column(table: pa.Table, name: str, where: str | Path) -> pa.ChunkedArray:
+def _same_kind(
+    part: str,
+    name: str,
+    source: Source,
+    found: str,
+    events: Source,
+    ids: pa.ChunkedArray,
+    notes: list[str],
+) -> tuple[Source, pa.ChunkedArray]:
+    """Returns the side and the ids of the events, both of text where one is."""
+    theirs = id_column(source.table, found, source.where, notes)
+    if columns.is_text(theirs.type) != columns.is_text(ids.type):
+        whole, text = (source, events) if columns.is_text(ids.type) else (events, source)
+        notes.append(
+            f"The {part} ids are whole numbers in {whole.where} and text in {text.where}: the "
+            "numbers are written as text, 7 as '7'."
+        )
+        theirs, ids = theirs.cast(pa.string()), ids.cast(pa.string())
+    return source.with_column(found, theirs), ids
+
+
+def id_column(
+    table: pa.Table, name: str, where: str | Path, notes: list[str] | None = None
+) -> pa.ChunkedArray:
     """Returns an id column as string or int64.
 
     Raises:
         ValueError: Its values are neither text nor whole numbers.
     """
     ids = table[name]
+    told = f"Column {name!r} of {where} must hold ids, text or integers"
+    remedy = "Write them as text, or name another column."
     if pa.types.is_floating(ids.type) or pa.types.is_uint64(ids.type):
         try:  # whole numbers with gaps, as pandas writes them
-            ids = ids.cast(pa.int64())
+            whole = ids.cast(pa.int64())
         except pa.ArrowInvalid as error:
-            raise ValueError(
-                f"Column {name!r} of {where} must hold ids, text or integers of 64 bits: {error}. "
-                "Write them as text, or name another column."
-            ) from error
+            raise ValueError(f"{told} of 64 bits: {error}. {remedy}") from error
+        if pa.types.is_floating(ids.type):
+            row = pc.index(pc.greater_equal(pc.abs(whole), _EXACT), True).as_py()
+            if row >= 0:
+                raise ValueError(
+                    f"{told}. Received: {ids[row].as_py()!r} in row {row}, a number with a "
+                    f"fraction's digits, which merges ids from 2**53 on. {remedy}"
+                )
+            if notes is not None:
+                notes.append(f"Ids in {name!r} of {where}: whole numbers with gaps, 7.0 is 7.")
+        ids = whole
     if not (columns.is_text(ids.type) or pa.types.is_integer(ids.type)):
-        raise ValueError(
-            f"Column {name!r} of {where} must hold ids, text or integers. Received: {ids.type}. "
-            "Write them as text, or name another column."
-        )
+        raise ValueError(f"{told}. Received: {ids.type}. {remedy}")
     return columns.plain(ids)
 
 
@@ -106,39 +146,27 @@ def _known(ids: pa.ChunkedArray) -> pa.Array:
     return found.filter(pc.not_equal(found, "" if columns.is_text(ids.type) else -1))
 
 
-def _read_table(part: str, name: str, path: Path, notes: list[str]) -> pa.Table:
-    """Reads the file, its id column named as in the events."""
-    table = read_file(path)
-    if name in table.column_names:
-        return table
-    plain = next((column for column in table.column_names if column.lower() == "id"), None)
-    found = guess.find_column(part, table) or plain
-    if found is None:
-        raise ValueError(
-            f"{path} must have the {part} id in a column {name!r}, as the events have. "
-            f"Received: {table.column_names}. Rename its column."
-        )
-    notes.append(f"{found!r} of {path.name} is {name!r} of the events.")
-    return table.rename_columns({found: name})
-
-
 def _completed(
-    part: str, table: pa.Table, name: str, ids: pa.ChunkedArray, path: Path, notes: list[str]
+    part: str,
+    source: Source,
+    name: str,
+    ids: pa.ChunkedArray,
+    choice: Choice,
+    notes: list[str],
 ) -> pa.Table:
-    """Adds rows of nulls for the ids that only events have."""
+    """Types the features, and adds rows of nulls for the ids that only events have."""
+    table = source.table
+    for column in table.column_names:
+        if column != name:
+            place = table.column_names.index(column)
+            table = table.set_column(place, column, source.typed(column, choice, notes))
     used = _known(ids)
     unknown = used.filter(pa.array(columns.positions(used, table[name]) < 0))
     if len(unknown) == 0:
         return table
-    if len(unknown) == len(used):
-        raise ValueError(
-            f"No {part} of the events is in {path}. Received: {name} {used[0].as_py()!r} there, "
-            f"{table[name][0].as_py()!r} here. Name the column of the events that holds these ids: "
-            f"{part}='...' (--{part}-column on the command line)."
-        )
     notes.append(
-        f"{len(unknown):,} of {len(used):,} {part}s of the events are not in {path.name}: they "
-        "are kept, with missing features."
+        f"{len(unknown):,} of {len(used):,} {part}s of the events are not in "
+        f"{Path(source.where).name}: they are kept, with missing features."
     )
     return pa.concat_tables([table, pa.table({name: unknown})], promote_options="default")
 
@@ -153,22 +181,28 @@ def _with_title(table: pa.Table, name: str, notes: list[str]) -> pa.Table:
 
 
 def with_feature(
-    table: pa.Table, name: str, role: Role, notes: list[str]
+    table: pa.Table, name: str, role: Role, choice: Choice, notes: list[str]
 ) -> tuple[pa.Table, Feature | None]:
     """Returns the table with a column as its feature wants it, and that feature.
 
-    A column of which no feature can be made is left out.
+    A column of which no feature can be made, or is wanted, is left out.
     """
     place, column = table.column_names.index(name), table[name]
-    if guess.holds_lists(column):
+    wanted, why = choice.of(name)
+    if why:
+        choice.left[name] = why
+        return table.remove_column(place), None
+    listed = wanted is None or isinstance(wanted, MultiCategorical | Sequence)
+    if guess.holds_lists(column) and listed:
         notes.append(f"{name!r} is read as lists separated by |.")
         column = pc.split_pattern(column, "|")
     elif pa.types.is_decimal(column.type):
         column = column.cast(pa.float64())
     elif pa.types.is_date(column.type):
         column = column.cast(pa.timestamp("s"))
-    feature = guess.guess_feature(name, column, role)
+    feature = wanted or guess.guess_feature(name, column, role)
     if feature is None:
+        choice.left[name] = f"no feature is made of {column.type}"
         notes.append(f"{name!r} is left out: no feature is made of {column.type}.")
         return table.remove_column(place), None
     if pa.types.is_timestamp(column.type):

@@ -121,6 +121,17 @@ class Tables:
         """The events that count as positive feedback, in their order."""
         return self.events if self.positive is None else self.events.filter(self.positive)
 
+    def __repr__(self) -> str:
+        """Names the tables, their sizes and columns; `describe` says more."""
+        named = {"events": self.events, "queries": self.queries, "candidates": self.candidates}
+        lines = [f"Tables: {self.name}"]
+        for name, table in named.items():
+            told = f"{table.num_rows:>11,} rows: {', '.join(table.column_names)}"
+            lines.append(f"  {name:<10} " + (told if table.num_columns else f"{'none':>11}"))
+        if self.positive is not None:
+            lines.append(f"  positive   {self.positive}")
+        return "\n".join(checks.shorten(line) for line in lines)
+
     def describe(self) -> dict[str, int | str]:
         """Summarises the data set in plain values, to be printed line by line.
 

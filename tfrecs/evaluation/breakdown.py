@@ -58,7 +58,7 @@ def breakdown(
     if not 1 <= k <= num_candidates:
         expectation = f"from 1 to the number of candidates ({num_candidates})"
         raise ValueError(checks.expected("k", expectation, k))
-    truth = find_truth(split, tables, mask_seen=True)
+    truth = find_truth(split, tables, seen="train")
     found = {}
     for name, recommender in recommenders.items():
         gains, positions = [], []

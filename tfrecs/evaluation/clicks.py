@@ -9,7 +9,7 @@ import pyarrow as pa
 from tfrecs import checks, metrics
 from tfrecs.evaluation.bootstrap import Estimate
 from tfrecs.evaluation.columns import codes, column
-from tfrecs.evaluation.protocols import best_baseline, paired_differences
+from tfrecs.evaluation.protocols import beaten, best_baseline, paired_differences
 from tfrecs.evaluation.results import Results, Setting
 from tfrecs.evaluation.splits import Split
 
@@ -87,7 +87,15 @@ def click_quality(
     )
     differences = paired_differences(estimates, resampled, reference, tuple(chosen))
     curves = {name: metrics.calibration_curve(clicks, scores[name]).tolist() for name in predictors}
-    return Results(setting, estimates, kinds, reference, differences, calibration=curves)
+    return Results(
+        setting,
+        estimates,
+        kinds,
+        reference,
+        differences,
+        calibration=curves,
+        warnings=beaten(kinds, reference, differences),
+    )
 
 
 def _clicks(events: pa.Table, label: str) -> np.ndarray:

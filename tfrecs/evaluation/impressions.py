@@ -9,6 +9,7 @@ import numpy as np
 from keras import ops
 
 from tfrecs import checks, metrics
+from tfrecs.evaluation.guards import MOST_TIED
 from tfrecs.evaluation.scorers import as_tensors, check_finite, graph
 
 _ROWS = 1024  # items encoded at once
@@ -23,11 +24,14 @@ class ImpressionQuality:
         per_impression: By name, "auc", "mrr", "ndcg@5", "ndcg@10": float64 `(J,)`.
         flat_auc: One AUC over all candidates of these impressions together.
         left_out: Number of impressions of one kind only, which have no metrics.
+        tied: Share of the impressions whose candidates all have the same score. From a half on
+            all metrics are NaN: such a model orders nothing.
     """
 
     per_impression: dict[str, np.ndarray]
     flat_auc: float
     left_out: int
+    tied: float = 0.0
 
     @property
     def means(self) -> dict[str, float]:
@@ -48,7 +52,8 @@ def impression_quality(labels: Any, scores: Any, lengths: Any) -> ImpressionQual
     `auc` is the area under the impression's ROC curve; `mrr` the mean over its clicked items of
     1 / rank; `ndcg@k = sum_{i<=k} rel_i / log2(i + 1)` over the best possible. Each is averaged
     over the impressions that have both kinds. Equal scores are half right for AUC; for the others
-    they keep the candidates' order, the later first, as that script's reversed sort does.
+    they keep the candidates' order, the later first, as that script's reversed sort does. Where
+    half of the impressions are all ties, the metrics are NaN.
 
     Args:
         labels: 1 clicked, 0 not, `(M,)`; impressions with any -1 are left out.
@@ -98,7 +103,12 @@ def impression_quality(labels: Any, scores: Any, lengths: Any) -> ImpressionQual
         reached = np.bincount(group, hit * gain * (rank <= k), count)
         best = np.bincount(group, gain * (rank <= np.minimum(k, positives[both])[group]), count)
         found[f"ndcg@{k}"] = reached / best
-    return ImpressionQuality(found, metrics.auc(labels, scores), int((~both).sum()))
+    first = scores[np.cumsum(sizes) - sizes][group]
+    tied = float(np.mean(np.bincount(group, scores != first, count) == 0))
+    flat = metrics.auc(labels, scores)
+    if tied >= MOST_TIED:
+        found, flat = {name: np.full(count, np.nan) for name in found}, float("nan")
+    return ImpressionQuality(found, flat, int((~both).sum()), tied)
 
 
 def _auc(labels: np.ndarray, scores: np.ndarray, group: np.ndarray, count: int) -> np.ndarray:

@@ -9,6 +9,7 @@ import pyarrow as pa
 
 from tfrecs import checks
 from tfrecs.evaluation.bootstrap import resample_means
+from tfrecs.evaluation.guards import all_tied, check_defined, silent
 from tfrecs.evaluation.protocols import (
     beaten,
     best_baseline,
@@ -40,8 +41,10 @@ def next_item_ranking(
 ) -> Results:
     """Ranks all items for events of sessions, each after what its session held before.
 
-    Nothing is masked, ties count for the recommender, and events count alike; intervals are 95 %
-    by bootstrap over sessions, each with all its events.
+    Nothing is masked, and events count alike; intervals are 95 % by bootstrap over sessions, each
+    with all its events. Of equal scores the event's item counts as the last, and a recommender
+    that scores all items alike for half of the events has no value: NaN. (`next_item_ranks` can
+    count ties as the papers do.)
 
     Args:
         recommenders: By name, whatever has `score(queries) -> (B, C)`: `SessionScorer`, baselines
@@ -68,7 +71,7 @@ def next_item_ranking(
     ks = check_ks(ks, candidates.num_rows)
     found = next_items(events, candidates, spec)
     rows = np.flatnonzero(np.asarray(judged)[found.rows])
-    told = f"{split}; all items of the training ranked after each session so far, ties for it"
+    told = f"{split}; all items of the training ranked after each session so far, ties against it"
     left_out = {"first of its session, or of an unknown item": int(np.sum(judged)) - len(rows)}
     if len(rows) > max_events:
         told += f", {max_events:,} of {len(rows):,} events drawn"
@@ -82,11 +85,14 @@ def next_item_ranking(
     owners = np.cumsum(np.r_[False, owners[1:] != owners[:-1]])
     names = [f"{metric}@{k}" for k in ks for metric in METRICS]
     resampled, scores, seconds = {}, {}, {}
+    warnings: list[str] = []
     kinds = {name: kind_of(recommender) for name, recommender in recommenders.items()}
     for name, recommender in recommenders.items():
         start = time.perf_counter()
-        values = _values(next_item_ranks(recommender.score, found), ks)
+        values, tied = _ranked(name, recommender, found, ks)
         seconds[name] = time.perf_counter() - start
+        values, remarks = silent(name, values, tied)
+        warnings += remarks
         resampled[name] = _resampled(values, owners, num_bootstrap, seed)
         scores[name] = estimates(names, values.mean(axis=0), resampled[name])
     reference = best_baseline(scores, kinds)
@@ -97,9 +103,25 @@ def next_item_ranking(
         kinds=kinds,
         reference=reference,
         differences=differences,
-        warnings=beaten(kinds, reference, differences),
+        warnings=[*warnings, *beaten(kinds, reference, differences)],
         seconds=seconds,
     )
+
+
+def _ranked(
+    name: str, recommender: Any, events: NextItems, ks: tuple[int, ...]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Returns the metrics of each event, `(N, M)`, and whether it has only ties, `(N,)`."""
+    tied: list[np.ndarray] = []
+
+    def score(queries: pa.Table) -> np.ndarray:
+        scores: np.ndarray = recommender.score(queries)
+        check_defined(name, scores)
+        tied.append(all_tied(scores))
+        return scores
+
+    ranks = next_item_ranks(score, events, ties="conservative")
+    return _values(ranks, ks), np.concatenate(tied)
 
 
 def _values(ranks: np.ndarray, ks: tuple[int, ...]) -> np.ndarray:

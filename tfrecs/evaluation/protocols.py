@@ -10,6 +10,8 @@ from tfrecs import checks
 from tfrecs.baselines import Baseline, Oracle
 from tfrecs.evaluation.bootstrap import Estimate, resample_means
 from tfrecs.evaluation.breakdown import group_tables
+from tfrecs.evaluation.guards import MOST_TIED, all_tied, best_of, check_defined, silent
+from tfrecs.evaluation.known import told
 from tfrecs.evaluation.results import LOWER_IS_BETTER, Results, Setting
 from tfrecs.evaluation.splits import Split
 from tfrecs.evaluation.truth import Truth, find_truth
@@ -18,6 +20,7 @@ from tfrecs.metrics.ranking import find_hits, per_user
 
 METRICS = ("ndcg", "recall", "hr", "mrr", "map", "precision")  # the main one first
 _SAME_FIRST = 0.5  # share of users with the same first recommendation that is worth a warning
+_PROBED = 32  # users whose ties are looked at over the whole catalogue
 
 
 def full_ranking(
@@ -26,7 +29,7 @@ def full_ranking(
     tables: Any,
     ks: Sequence[int] = (10, 20, 100),
     *,
-    seen: Literal["train", "none"] = "train",
+    seen: Literal["train", "disliked", "none"] = "train",
     num_bootstrap: int = 200,
     seed: int = 0,
     batch_size: int = 4096,
@@ -35,8 +38,10 @@ def full_ranking(
 
     Users count alike: a metric is a mean over the users who took something in the test. Intervals
     are 95 % by bootstrap over users; differences to the best baseline are of the same users.
-    Coverage, average popularity (training events of what is recommended) and Gini are of the
-    first `ks[0]` recommendations, and so are the groups of users and items (`breakdown`).
+    Equal scores are in the order of the table, and a recommender that scores all candidates alike
+    for half of the users has no value: NaN. Coverage, average popularity (training events of what
+    is recommended) and Gini are of the first `ks[0]` recommendations, and so are the groups of
+    users and items (`breakdown`).
 
     Args:
         recommenders: By name, whatever has `recommend(queries, k, exclude)`: `ModelRecommender`,
@@ -44,8 +49,9 @@ def full_ranking(
         split: Training and test events.
         tables: Has `name`, `queries`, `candidates` and `spec`.
         ks: Cut-offs; the first one is the main one. Defaults to (10, 20, 100).
-        seen: "train" masks what a user met in training, and does not count it as a hit; "none"
-            masks nothing. Defaults to "train".
+        seen: "train" masks what was known of a user before the test (training, validation, what
+            the split calls given), and does not count it as a hit, as papers do; "disliked" masks
+            what the user turned down as well; "none" masks nothing. Defaults to "train".
         num_bootstrap: Resamples; 0 for no intervals. Defaults to 200.
         seed: Of the resamples. Defaults to 0.
         batch_size: Users in one call of `recommend`. Defaults to 4096.
@@ -55,12 +61,12 @@ def full_ranking(
 
     Raises:
         ValueError: If an argument is out of range, no test event can be evaluated, or a
-            recommender returns a masked candidate or an array of another shape.
+            recommender returns a masked candidate, a NaN score or an array of another shape.
     """
-    checks.one_of("seen", seen, ("train", "none"))
+    checks.one_of("seen", seen, ("train", "disliked", "none"))
     checks.positive("batch_size", batch_size)
     ks = check_ks(ks, tables.candidates.num_rows)
-    truth = find_truth(split, tables, mask_seen=seen == "train")
+    truth = find_truth(split, tables, seen=seen)
     resampled: dict[str, np.ndarray] = {}
     scores: dict[str, dict[str, Estimate]] = {}
     exposure = {"test": _tenths(truth, np.asarray(truth.relevant.sum(axis=0)).ravel())}
@@ -68,8 +74,10 @@ def full_ranking(
     kinds = {name: kind_of(recommender) for name, recommender in recommenders.items()}
     for name, recommender in recommenders.items():
         start = time.perf_counter()
-        values, first = _rank(name, recommender, truth, ks, batch_size)
+        values, first, tied = _rank(name, recommender, truth, ks, batch_size)
         seconds[name] = time.perf_counter() - start
+        values, remarks = silent(name, values, tied)
+        warnings += remarks
         resampled[name] = resample_means(values, num_bootstrap, seed)
         scores[name] = estimates(_names(ks), values.mean(axis=0), resampled[name])
         scores[name] |= _catalogue(first, truth, ks[0])
@@ -77,8 +85,7 @@ def full_ranking(
         exposure[name] = _tenths(truth, catalogue.exposure(first, len(truth.popularity)))
         if kinds[name] == "model":
             warnings += _degenerate(name, first)
-    masked = "training pairs masked" if seen == "train" else "nothing masked"
-    protocol = f"{split.protocol}; all candidates ranked, {masked}, ties by position"
+    protocol = f"{split.protocol}; all candidates ranked, {told(split, seen)}, ties by position"
     num_users, num_candidates = truth.relevant.shape
     reference = best_baseline(scores, kinds)
     differences = paired_differences(scores, resampled, reference, _names(ks))
@@ -104,13 +111,13 @@ def check_ks(ks: Sequence[int], num_candidates: int) -> tuple[int, ...]:
 
 
 def best_baseline(scores: Mapping[str, Mapping[str, Estimate]], kinds: Any) -> str | None:
-    """Returns the baseline that is best by the first metric, `None` without one."""
+    """Returns the baseline that is best by the first metric, `None` without one that has it."""
     baselines = [name for name in scores if kinds[name] == "baseline"]
     if not baselines:
         return None
     main = next(iter(scores[baselines[0]]))
-    sign = -1 if main in LOWER_IS_BETTER else 1
-    return max(baselines, key=lambda name: sign * scores[name][main].value)
+    values = {name: scores[name][main].value for name in baselines}
+    return best_of(baselines, values, main in LOWER_IS_BETTER)
 
 
 def estimates(
@@ -151,9 +158,12 @@ def beaten(
     lines = []
     for name, found in differences.items():
         metric, difference = next(iter(found.items()))
-        least = difference.value if difference.low is None else difference.low
+        lower = metric in LOWER_IS_BETTER
+        gain = -difference.value if lower else difference.value
+        end = difference.high if lower else difference.low
+        least = gain if end is None else -end if lower else end
         if kinds[name] == "model" and least <= 0:
-            worse = "is worse than" if difference.value < 0 else "is not better than"
+            worse = "is worse than" if gain < 0 else "is not better than"
             lines.append(
                 f"{name} {worse} the baseline {reference} by {metric} ({difference.value:+.4f}): "
                 "tune it, or serve the baseline."
@@ -163,21 +173,24 @@ def beaten(
 
 def _rank(
     name: str, recommender: Any, truth: Truth, ks: tuple[int, ...], batch_size: int
-) -> tuple[np.ndarray, np.ndarray]:
-    """Returns metrics `(U, M)`, and the first recommendations `(U, ks[0])`."""
-    values, first = [], []
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Returns metrics `(U, M)`, the first `(U, ks[0])` recommended, who has only ties `(U,)`."""
+    values, first, tied = [], [], []
+    depth = min(max(*ks, 2), truth.relevant.shape[1])  # one score alone would not tell of ties
     for start in range(0, truth.queries.num_rows, batch_size):
         rows = slice(start, start + batch_size)
         queries, seen = truth.queries.slice(start, batch_size), truth.seen[rows]
-        _, positions = recommender.recommend(queries, max(ks), seen)
-        if positions.shape != (queries.num_rows, max(ks)):
+        scores, positions = recommender.recommend(queries, depth, seen)
+        if positions.shape != (queries.num_rows, depth):
             raise ValueError(
                 checks.expected(
                     f"recommenders[{name!r}]",
-                    f"a recommender that returns positions {(queries.num_rows, max(ks))}",
+                    f"a recommender that returns positions {(queries.num_rows, depth)}",
                     positions.shape,
                 )
             )
+        check_defined(name, scores)
+        tied.append(all_tied(scores, positions >= 0))
         if find_hits(positions, seen)[0].any():
             raise ValueError(
                 checks.expected(
@@ -189,7 +202,19 @@ def _rank(
         found = per_user(positions, truth.relevant[rows], ks)
         values.append(np.stack([found[metric] for metric in _names(ks)], axis=1))
         first.append(positions[:, : ks[0]].astype(np.int32))
-    return np.concatenate(values), np.concatenate(first)
+    only_ties = _confirmed(recommender, truth, np.concatenate(tied))
+    return np.concatenate(values), np.concatenate(first), only_ties
+
+
+def _confirmed(recommender: Any, truth: Truth, tied: np.ndarray) -> np.ndarray:
+    """Returns `tied` if all candidates, and not only the first ones, tie for most of some users."""
+    rows = np.flatnonzero(tied)[:_PROBED]
+    if not len(rows):
+        return tied
+    size = truth.relevant.shape[1]
+    scores, positions = recommender.recommend(truth.queries.take(rows), size, truth.seen[rows])
+    whole: np.ndarray = tied & (all_tied(scores, positions >= 0).mean() >= MOST_TIED)
+    return whole
 
 
 def _names(ks: tuple[int, ...]) -> list[str]:

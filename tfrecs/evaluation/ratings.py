@@ -9,7 +9,7 @@ import pyarrow as pa
 from tfrecs import checks
 from tfrecs.evaluation.bootstrap import Estimate, resample_means
 from tfrecs.evaluation.columns import codes, column
-from tfrecs.evaluation.protocols import best_baseline, paired_differences
+from tfrecs.evaluation.protocols import beaten, best_baseline, paired_differences
 from tfrecs.evaluation.results import Results, Setting
 from tfrecs.evaluation.splits import Split
 
@@ -81,12 +81,14 @@ def rating_errors(
     reference = best_baseline(scores, kinds)
     cut = f", cut to {clip[0]:g}..{clip[1]:g}" if clip is not None else ""
     line = f"{split.protocol}; ratings of test events{cut}"
+    differences = paired_differences(scores, resampled, reference, METRICS)
     return Results(
         setting=Setting(tables.name, line, int(users.max()) + 1, tables.candidates.num_rows),
         scores=scores,
         kinds=kinds,
         reference=reference,
-        differences=paired_differences(scores, resampled, reference, METRICS),
+        differences=differences,
+        warnings=beaten(kinds, reference, differences),
     )
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from tfrecs.evaluation import plots
 from tfrecs.evaluation.bootstrap import Estimate
+from tfrecs.evaluation.guards import best_of
 from tfrecs.evaluation.results import LOWER_IS_BETTER, Results
 from tfrecs.evaluation.summary import Example, ItemMap, Summary
 from tfrecs.files import written_aside
@@ -125,11 +126,11 @@ def _plots(
 def _tiles(results: Results, index: Mapping[str, Any] | None) -> list[tuple[str, str]]:
     """Returns the page's headline numbers: the best model beside baseline and ceiling."""
     metric = results.metrics[0]
-    sign = -1 if metric in LOWER_IS_BETTER else 1
-    models = [name for name in results.scores if results.kinds[name] == "model"]
-    if not models:
+    values = {name: results[name, metric] for name in results.scores}
+    models = [name for name in values if results.kinds[name] == "model"]
+    best = best_of(models, values, metric in LOWER_IS_BETTER)
+    if best is None:
         return []
-    best = max(models, key=lambda name: sign * results[name, metric])
     value = results[best, metric]
     tiles = [(f"{metric} of {best}", f"{value:.3f}")]
     if results.reference is not None and results[results.reference, metric]:

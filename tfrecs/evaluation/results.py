@@ -93,6 +93,11 @@ class Results:
         """Names of the metrics, the main one first."""
         return list(dict.fromkeys(name for scores in self.scores.values() for name in scores))
 
+    def __repr__(self) -> str:
+        """The leaderboard and the protocol that it was measured by."""
+        told = f"{self.setting.data}: {self.protocol}; {self.setting.counted}"
+        return "\n".join([f"Results on {told}", str(self.table()), *self.warnings])
+
     def __getitem__(self, key: tuple[str, str]) -> float:
         """Returns the value of a recommender and a metric: `results["two_tower", "ndcg@10"]`."""
         name, metric = key

@@ -10,6 +10,7 @@ from tfrecs import checks
 from tfrecs.baselines import Baseline
 from tfrecs.baselines.base import find_positions, id_column
 from tfrecs.evaluation.bootstrap import resample_means
+from tfrecs.evaluation.guards import all_tied, check_defined, silent
 from tfrecs.evaluation.protocols import (
     beaten,
     best_baseline,
@@ -44,6 +45,8 @@ def sampled_ranking(
 
     `rank = number of negatives that score at least as high`, so a tie counts against the item;
     `hr@k = [rank < k]`, `ndcg@k = [rank < k] / log2(rank + 2)`, `mrr@k = [rank < k] / (rank + 1)`.
+    A rival that comes twice counts once, a test event without a known rival is left out, and a
+    recommender that scores all candidates alike for half of the events has no value: NaN.
     Numbers of this protocol are much higher than those of a full ranking, and order recommenders
     differently: use it to compare with papers that did.
 
@@ -62,7 +65,8 @@ def sampled_ranking(
         The leaderboard.
 
     Raises:
-        ValueError: If the column is missing or of no lists, or no test event can be evaluated.
+        ValueError: If the column is missing or of no lists, no test event can be evaluated, or a
+            recommender gives a NaN score.
 
     Reference:
         - [He et al., 2017](https://arxiv.org/abs/1708.05031)
@@ -76,19 +80,31 @@ def sampled_ranking(
         raise ValueError(
             checks.expected("test", "events of known users and items", f"{len(test)} unknown rows")
         )
-    others = _negatives(test, tables, negatives)[known]
+    others = _negatives(test, tables, negatives)
     left_out = {
         "user or item unknown": int((~known).sum()),
-        "negatives unknown": int((others == -2).sum()),
+        "negatives unknown": int((others[known] == -2).sum()),
     }
-    positions = np.concatenate([items[known, None], np.maximum(others, -1)], axis=1)
+    others, repeated = _rivals(others, items)
+    alone = known & ~(others >= 0).any(axis=1)
+    left_out["repeated negatives"] = int(repeated[known].sum())
+    left_out["test events without a rival"] = int(alone.sum())
+    known &= ~alone
+    if not known.any():
+        received = f"{len(test)} rows without a known rival"
+        raise ValueError(checks.expected(negatives, "lists with candidates of `tables`", received))
+    positions = np.concatenate([items[known, None], others[known]], axis=1)
     queries = tables.queries.take(users[known])
     names = [f"{metric}@{k}" for k in ks for metric in ("ndcg", "hr", "mrr")]
     scores, resampled = {}, {}
+    warnings = [BIASED]
     for name, recommender in recommenders.items():
-        values = _metrics(
-            _score(recommender, queries, positions, tables.candidates.num_rows), positions, ks
+        found = _score(recommender, queries, positions, tables.candidates.num_rows)
+        check_defined(name, found)
+        values, remarks = silent(
+            name, _metrics(found, positions, ks), all_tied(found, positions >= 0)
         )
+        warnings += remarks
         resampled[name] = resample_means(values, num_bootstrap, seed)
         scores[name] = estimates(names, values.mean(axis=0), resampled[name])
     kinds = {name: kind_of(recommender) for name, recommender in recommenders.items()}
@@ -108,7 +124,7 @@ def sampled_ranking(
         kinds=kinds,
         reference=reference,
         differences=differences,
-        warnings=[BIASED, *beaten(kinds, reference, differences)],
+        warnings=[*warnings, *beaten(kinds, reference, differences)],
     )
 
 
@@ -135,6 +151,17 @@ def _negatives(test: pa.Table, tables: Any, name: str) -> np.ndarray:
     positions = np.full((len(widths), max(widths.max(initial=0), 1)), -1, np.int64)
     positions[rows, np.arange(len(found)) - starts[rows]] = np.where(found < 0, -2, found)
     return positions
+
+
+def _rivals(others: np.ndarray, items: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Returns the negatives, -1 where unknown, repeated, or the row's item; and repeats `(N,)`."""
+    order = np.argsort(others, axis=1, kind="stable")
+    ordered = np.take_along_axis(others, order, axis=1)
+    again = np.zeros(others.shape, bool)
+    np.put_along_axis(again, order[:, 1:], ordered[:, 1:] == ordered[:, :-1], axis=1)
+    again &= others >= 0
+    kept = (others >= 0) & ~again & (others != items[:, None])
+    return np.where(kept, others, -1), again.sum(axis=1)
 
 
 def _score(
@@ -166,7 +193,7 @@ def _score_all(recommender: Any, queries: pa.Table, num_candidates: int) -> np.n
 
 def _metrics(scores: np.ndarray, positions: np.ndarray, ks: Sequence[int]) -> np.ndarray:
     """Returns ndcg, hr, mrr at each cut-off, `(N, 3 * len(ks))`; column 0 is the test item."""
-    rivals = (positions[:, 1:] >= 0) & (positions[:, 1:] != positions[:, :1])
+    rivals = positions[:, 1:] >= 0
     rank = ((scores[:, 1:] >= scores[:, :1]) & rivals).sum(axis=1)
     gains = (1 / np.log2(rank + 2), np.ones(len(rank)), 1 / (rank + 1))
     return np.stack([gain * (rank < k) for k in ks for gain in gains], axis=1)

@@ -11,6 +11,7 @@ from keras import ops
 
 from tfrecs import checks
 from tfrecs.evaluation.columns import codes, times_of
+from tfrecs.evaluation.guards import check_defined
 from tfrecs.evaluation.scorers import VectorScorer, as_tensors, check_finite, graph
 from tfrecs.evaluation.splits import Split
 from tfrecs.spec import FeatureSpec, Sequence
@@ -147,9 +148,8 @@ def next_item_ranks(
     for start in range(0, len(ranks), block):
         found = score(events.queries.slice(start, block))
         targets = events.targets[start : start + block]
+        check_defined("score", found)
         own = found[np.arange(len(found)), targets][:, None]
-        if np.isnan(own).any():
-            raise ValueError("A score is NaN: has the training diverged?")
         better = np.count_nonzero(found > own, axis=1)
         if ties == "standard":
             ranks[start : start + block] = better + 1
@@ -195,5 +195,5 @@ class SessionScorer:
         """Returns float32 scores `(B, C)` of queries with their features."""
         batch = as_tensors(self.transform.encode(queries, self._names))
         scores = ops.convert_to_numpy(self._score(batch))
-        check_finite(scores[:, 0], "scores")
+        check_finite(scores, "scores")
         return np.asarray(scores)

@@ -24,6 +24,8 @@ class Split:
         validation: Events to choose parameters on; `None` for none.
         given: Events that test users bring with them: not learned from, and not recommended;
             `None` for none.
+        disliked: Pairs that users turned down: not learned from as positives, and not recommended
+            to them; `None` for none. See `known.with_disliked`.
     """
 
     train: pa.Table
@@ -31,9 +33,17 @@ class Split:
     protocol: str
     validation: pa.Table | None = None
     given: pa.Table | None = None
+    disliked: pa.Table | None = None
+
+    def __repr__(self) -> str:
+        """Names the protocol and the size of each part."""
+        parts = ("train", "validation", "test", "given")
+        sizes = {part: getattr(self, part) for part in parts if getattr(self, part) is not None}
+        lines = [f"  {part:<10} {table.num_rows:>11,} rows" for part, table in sizes.items()]
+        return "\n".join([f"Split: {self.protocol}", *lines])
 
     def __post_init__(self) -> None:
-        for part in ("train", "test", "validation", "given"):
+        for part in ("train", "test", "validation", "given", "disliked"):
             table = getattr(self, part)
             if table is not None and table.num_rows == 0:
                 raise ValueError(
@@ -150,9 +160,9 @@ def by_time(
         raise ValueError("`events` must have rows to split by time. Received: an empty table.")
     start = _quantile(times, fraction) if fraction is not None else cutoff
     side = (times >= start).astype(np.int8)
-    if validation:
-        earlier = times[side == 0]
-        share = validation * len(times) / max(len(earlier), 1)
+    earlier = times[side == 0]
+    if validation and len(earlier):  # without any, `Split` says that training is empty
+        share = validation * len(times) / len(earlier)
         if share >= 1:
             raise ValueError(
                 checks.expected(

@@ -117,7 +117,7 @@ def find_examples(
         display: Column of titles; the id where there is none. Defaults to "title".
     """
     checks.positive("num_users", num_users)
-    truth = find_truth(split, tables, mask_seen=True)
+    truth = find_truth(split, tables, seen="train")
     total = truth.queries.num_rows
     rows = np.random.default_rng(seed).choice(total, min(num_users, total), replace=False)
     queries, seen, relevant = truth.queries.take(rows), truth.seen[rows], truth.relevant[rows]

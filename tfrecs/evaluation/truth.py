@@ -8,6 +8,7 @@ import pyarrow as pa
 import scipy.sparse as sp
 
 from tfrecs.baselines.base import find_positions, id_column
+from tfrecs.evaluation.known import Seen, known_pairs, pair_matrix, parts_of
 from tfrecs.evaluation.splits import Split
 
 
@@ -30,17 +31,17 @@ class Truth:
     left_out: dict[str, int]
 
 
-def find_truth(split: Split, tables: Any, mask_seen: bool) -> Truth:
+def find_truth(split: Split, tables: Any, seen: Seen) -> Truth:
     """Finds who is evaluated on what.
 
     A test event is left out if its user has no row in `tables.queries`, its item none in
-    `tables.candidates`, or if the pair is masked because it was seen in training, or given.
+    `tables.candidates`, or if the pair is masked because it was known before the test.
     Repeated test events of a pair count once.
 
     Args:
         split: Training and test events.
         tables: Has `queries`, `candidates` and `spec`.
-        mask_seen: Whether what a user met in training, or brought along, is masked.
+        seen: What is masked, see `known.known_pairs`.
 
     Raises:
         ValueError: If no test event is left.
@@ -48,19 +49,15 @@ def find_truth(split: Split, tables: Any, mask_seen: bool) -> Truth:
     users, items = pair_positions(split.test, tables)
     known = (users >= 0) & (items >= 0)
     shape = (tables.queries.num_rows, tables.candidates.num_rows)
-    relevant = _matrix(users[known], items[known], shape)
-    train_users, train_items = pair_positions(split.train, tables)
-    met = [(train_users, train_items)]
-    if split.given is not None:
-        met.append(pair_positions(split.given, tables))
-    seen_users, seen_items = (np.concatenate(ids) for ids in zip(*met, strict=True))
-    there = (seen_users >= 0) & (seen_items >= 0) & mask_seen
-    seen = _matrix(seen_users[there], seen_items[there], shape)
-    again = relevant.multiply(seen).astype(bool)
+    relevant = pair_matrix(users[known], items[known], shape)
+    train_items = candidate_positions(split.train, tables)
+    masked = known_pairs(split, tables, tables.queries[tables.spec.query_id.name], seen)
+    again = relevant.multiply(masked).astype(bool)
+    before = "seen in training" if parts_of(split, seen) == ("train",) else "known before"
     left_out = {
         "user unknown": int((users < 0).sum()),
         "item unknown": int(((users >= 0) & (items < 0)).sum()),
-        "seen in training": int(again.nnz),
+        before: int(again.nnz),
     }
     relevant = relevant > again
     rows = np.nonzero(np.diff(relevant.indptr))[0]
@@ -72,7 +69,7 @@ def find_truth(split: Split, tables: Any, mask_seen: bool) -> Truth:
     return Truth(
         queries=tables.queries.take(rows),
         relevant=relevant[rows],
-        seen=seen[rows],
+        seen=masked[rows],
         popularity=np.bincount(train_items[train_items >= 0], minlength=shape[1]),
         left_out={reason: count for reason, count in left_out.items() if count},
     )
@@ -96,8 +93,3 @@ def candidate_positions(events: pa.Table, tables: Any) -> np.ndarray:
 def _positions(events: pa.Table, known: pa.Table, name: str, argument: str) -> np.ndarray:
     wanted = id_column(events, name, "events")
     return find_positions(wanted, id_column(known, name, argument), name)
-
-
-def _matrix(rows: Any, columns: Any, shape: tuple[int, int]) -> sp.csr_matrix:
-    ones: Any = np.ones(len(rows), bool)
-    return sp.csr_matrix((ones, (rows, columns)), shape=shape)

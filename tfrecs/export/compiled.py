@@ -14,9 +14,10 @@ from tfrecs import checks
 from tfrecs.export import gates
 from tfrecs.export.catalogue import SCORE, Catalogue
 from tfrecs.export.folders import STOCK, label_of, new_versions, unpublished
+from tfrecs.export.padding import Raw, read_rows, unmarked
 from tfrecs.export.publish import Export, about_model, write_version
 from tfrecs.export.requests import Request, decoded, table_rows, with_odd_rows
-from tfrecs.export.servable import Raw, Servable, dense, features_read, trace
+from tfrecs.export.servable import Servable, features_read, trace
 from tfrecs.features import FeatureTransform
 from tfrecs.files import written_aside
 from tfrecs.models import Retriever
@@ -147,7 +148,7 @@ class CompiledSignatures:
 
     def encode(self, raw: Raw) -> Raw:
         """Raw query features to the model's batch: strings end here."""
-        batch: Raw = self.transform({n: dense(raw[n], s) for n, s in self.raw.items()}, self.names)
+        batch: Raw = self.transform(read_rows(raw, self.raw, self.transform), self.names)
         return batch
 
     def search(self, batch: Raw) -> tuple[tf.Tensor, tf.Tensor]:
@@ -168,6 +169,7 @@ class CompiledSignatures:
     def request(self, rows: Any, id_name: str) -> Request:
         """Returns a request with the answer of the Python path."""
         tensors = {n: tf.constant(rows[n], spec.dtype) for n, spec in self.raw.items()}
-        vectors = self.model.query(self.transform(tensors, self.names))
+        batch = self.transform(unmarked(tensors, self.transform), self.names)
+        vectors = self.model.query(batch)
         scores, ids = self.index(vectors, self.k)
         return Request("serving_default", rows, {id_name: decoded(ids), SCORE: np.asarray(scores)})

@@ -7,7 +7,8 @@ import tensorflow as tf
 
 from tfrecs import checks
 from tfrecs.export.catalogue import SCORE
-from tfrecs.export.servable import EMBEDDING, Raw, dense, trace
+from tfrecs.export.padding import Raw, read_rows
+from tfrecs.export.servable import EMBEDDING, trace
 from tfrecs.features import ContentVectors, FeatureTransform
 from tfrecs.features.skill_extractor import SkillExtractor
 from tfrecs.features.skills import Skills
@@ -80,7 +81,7 @@ class FeedSignatures:
     @tf.autograph.experimental.do_not_convert
     def feed(self, raw: Raw) -> Raw:
         """Raw users, each with a tag, to the best `n` items of the tag: ids, scores, reasons."""
-        raw = {name: dense(raw[name], spec) for name, spec in self.inputs.items()} | {N: raw[N]}
+        raw = read_rows(raw, self.inputs, self.transform) | {N: raw[N]}
         if SKILLS in self.inputs:
             raw[SKILLS] = self._skills(raw)
         batch = self.transform(raw, self.names)

@@ -12,9 +12,10 @@ import tensorflow as tf
 from tfrecs.export import gates
 from tfrecs.export.catalogue import SCORE
 from tfrecs.export.folders import STOCK, label_of, new_versions, unpublished
+from tfrecs.export.padding import Raw, read_rows, unmarked
 from tfrecs.export.publish import Export, about_model, write_version
 from tfrecs.export.requests import Request, Rows, as_examples, ranked, table_rows, with_odd_rows
-from tfrecs.export.servable import Raw, Servable, dense, features_read, from_examples, trace
+from tfrecs.export.servable import Servable, features_read, from_examples, trace
 from tfrecs.features import FeatureTransform
 from tfrecs.features.vocabulary import missing_value
 from tfrecs.files import written_aside
@@ -122,7 +123,7 @@ class RankerSignatures:
 
     def score(self, raw: Raw) -> Raw:
         """Raw rows to scores `(B,)`."""
-        rows = {name: dense(raw[name], spec) for name, spec in self.inputs.items()}
+        rows = read_rows(raw, self.inputs, self.transform)
         return self._answer(self.model(self.transform(rows, self.names)))
 
     def _answer(self, scores: tf.Tensor) -> Raw:
@@ -162,7 +163,8 @@ class RankerSignatures:
 
     def _python_path(self, rows: Rows) -> Raw:
         tensors = {n: tf.constant(rows[n], spec.dtype) for n, spec in self.inputs.items()}
-        return self._answer(self.model(self.transform(tensors, self.names)))
+        rows = unmarked(tensors, self.transform)
+        return self._answer(self.model(self.transform(rows, self.names)))
 
     def _rank_request(self, rows: Rows) -> Request:
         """Three candidates for every query."""

@@ -11,6 +11,7 @@ import tensorflow as tf
 
 from tfrecs import checks
 from tfrecs.export.catalogue import SCORE
+from tfrecs.export.padding import unmarked
 from tfrecs.export.servable import EMBEDDING, Signatures
 from tfrecs.features import FeatureTransform, nested
 from tfrecs.retrieval import Index
@@ -196,7 +197,8 @@ class PythonPath:
     def _tensors(self, rows: Rows) -> dict[str, tf.Tensor]:
         names = (*self.query_names, *self.candidate_names, self.id_name)
         specs = self.transform.raw_signature(names)
-        return {name: tf.constant(v, specs[name].dtype) for name, v in rows.items()}
+        tensors = {name: tf.constant(v, specs[name].dtype) for name, v in rows.items()}
+        return unmarked(tensors, self.transform)
 
     def requests(self, queries: Rows, candidates: Rows) -> list[Request]:
         """Returns a request to every signature, with its answer."""
@@ -221,6 +223,7 @@ class PythonPath:
         return [
             Request("serving_default", queries, best),
             *with_examples,
+            as_examples(Request("serving_default", queries, best), specs),
             *(as_examples(request, specs) for request in with_examples),
             self._rank(queries, candidates, vectors, targets),
             *self._advance(candidates),

@@ -7,13 +7,14 @@ import tensorflow as tf
 
 from tfrecs import checks
 from tfrecs.export.catalogue import NAME, SCORE, Catalogue
+from tfrecs.export.padding import Raw, read_rows
 from tfrecs.features import FeatureTransform
 from tfrecs.features.vocabulary import missing_value
 from tfrecs.spec import Attributes, Role, batch_keys
 
 EMBEDDING = "embedding"
 RESERVED = ("k", "exclude", "examples")  # inputs that are no features
-Raw = dict[str, tf.Tensor]
+EXAMPLES = {"examples": tf.TensorSpec([None], tf.string)}
 
 
 def features_read(
@@ -95,7 +96,7 @@ class Signatures:
             input_signature=[signature],
             autograph=False,
         )
-        return lambda raw: traced({name: dense(raw[name], signature[name]) for name in signature})
+        return lambda raw: traced(read_rows(raw, signature, self.transform))
 
     def trace(self, index: Any) -> dict[str, Any]:
         """Returns the signatures as concrete functions, by name.
@@ -113,8 +114,13 @@ class Signatures:
             "k": tf.TensorSpec([], tf.int32),
             "exclude": tf.TensorSpec([None, None], self.id_dtype),
         }
+        default = (
+            from_examples(self.recommend_default, self.transform, self.query_names),
+            EXAMPLES,
+        )
         functions: dict[str, tuple[Callable[[Raw], Raw], dict[str, tf.TensorSpec]]] = {
             "serving_default": (self.recommend_default, query),
+            "serving_default_examples": default,
             "recommend": (self.recommend, query | options),
             "rank": (self.rank, query | lists),
         }
@@ -122,7 +128,6 @@ class Signatures:
             states = {name: tf.TensorSpec([None, dim]) for name, dim in self.states.items()}
             event = self.transform.raw_signature([self.id_name])
             functions["advance"] = (self.advance, event | states)
-        examples = {"examples": tf.TensorSpec([None], tf.string)}
         both = dict.fromkeys([*self.query_names, *self.candidate_names])
         for name, function, names, inputs, more in (
             ("recommend", self.recommend, self.query_names, query, options),
@@ -133,7 +138,7 @@ class Signatures:
             functions[name] = (function, inputs | more)
             functions[f"{name}_examples"] = (
                 from_examples(function, self.transform, names),
-                examples | more,
+                EXAMPLES | more,
             )
         return {name: trace(*function) for name, function in functions.items()}
 
@@ -247,14 +252,6 @@ def from_examples(
 ) -> Callable[[Raw], Raw]:
     """Returns `function` with its features read from serialized tf.Examples."""
     return lambda raw: function(raw | transform.parse_example(raw["examples"], names))
-
-
-def dense(tensor: Any, spec: tf.TensorSpec) -> tf.Tensor:
-    """Pads the ragged lists of a parsed tf.Example with missing values."""
-    if not isinstance(tensor, tf.RaggedTensor):
-        return tensor
-    kind = spec.dtype.name
-    return tensor.to_tensor(float("nan") if kind == "float32" else missing_value(kind))
 
 
 def trace(function: Callable[[Raw], Raw], inputs: dict[str, tf.TensorSpec]) -> Any:

@@ -10,9 +10,10 @@ import tensorflow as tf
 
 from tfrecs.export import gates
 from tfrecs.export.folders import STOCK, label_of, new_versions, unpublished
+from tfrecs.export.padding import Raw
 from tfrecs.export.publish import Export, about_model, write_version
 from tfrecs.export.requests import Request, decoded
-from tfrecs.export.servable import Raw, Servable, trace
+from tfrecs.export.servable import Servable, trace
 from tfrecs.features import FeatureTransform
 from tfrecs.features.skill_extractor import SkillExtractor, tokens_of
 from tfrecs.features.skills import Skills

@@ -15,6 +15,7 @@ from tfrecs import checks
 from tfrecs.export import gates
 from tfrecs.export.catalogue import SCORE, Catalogue
 from tfrecs.export.folders import STOCK, opened, unpublished, variant_folders
+from tfrecs.export.padding import unmarked
 from tfrecs.export.publish import Export, about_model, write_version
 from tfrecs.export.requests import (
     MISSING,
@@ -192,7 +193,7 @@ class TwoStagePath:
             "recommend", self.rows | options, self._answer(index, fewer, np.array(exclude))
         )
         requests = [Request("serving_default", self.rows, best), recommend]
-        requests.append(as_examples(recommend, signatures.queries))
+        requests += [as_examples(request, signatures.queries) for request in [*requests]]
         if signatures.diversity:  # for the warm-up
             requests.append(Request("recommend", recommend.inputs | {DIVERSITY: 0.3}))
         return requests
@@ -227,7 +228,8 @@ class TwoStagePath:
             else:
                 pairs[name] = [value for value in self.rows[name] for _ in range(size)]
         tensors = {n: tf.constant(pairs[n], spec.dtype) for n, spec in second.inputs.items()}
-        scores = second.model(second.transform(tensors, second.names))
+        rows = unmarked(tensors, second.transform)
+        scores = second.model(second.transform(rows, second.names))
         scores = np.asarray(scores, np.float32).reshape(positions.shape)
         return np.where(positions < 0, -np.inf, scores)
 

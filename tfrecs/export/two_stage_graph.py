@@ -10,8 +10,9 @@ import tensorflow as tf
 from tfrecs import checks
 from tfrecs.export.catalogue import SCORE, Catalogue
 from tfrecs.export.items import Items
+from tfrecs.export.padding import Raw, dense
 from tfrecs.export.ranker import RankerSignatures
-from tfrecs.export.servable import Raw, Servable, Signatures, dense, trace
+from tfrecs.export.servable import EXAMPLES, Servable, Signatures, trace
 from tfrecs.features import FeatureTransform
 from tfrecs.features.vocabulary import missing_value
 from tfrecs.retrieval.mmr import mmr
@@ -85,10 +86,14 @@ class TwoStageSignatures:
         functions["retrieve"] = functions.pop("recommend")
         functions["retrieve_examples"] = functions.pop("recommend_examples")
         functions |= {n: f for n, f in self.second.trace().items() if n != "serving_default"}
-        examples = {"examples": tf.TensorSpec([None], tf.string)}
         functions["serving_default"] = trace(self.recommend_default, self.queries)
+        functions["serving_default_examples"] = trace(
+            lambda raw: self.recommend_default(self._parsed(raw)), EXAMPLES
+        )
         functions["recommend"] = trace(self.recommend, self.queries | self.options)
-        functions["recommend_examples"] = trace(self._from_examples, examples | self.options)
+        functions["recommend_examples"] = trace(
+            lambda raw: self.recommend(raw | self._parsed(raw)), EXAMPLES | self.options
+        )
         return functions
 
     def servable(self, functions: Mapping[str, Any]) -> Servable:
@@ -151,13 +156,21 @@ class TwoStageSignatures:
         count = tf.shape(next(iter(self.labels.columns.values())))[0] - 1
 
         def widened() -> tf.Tensor:
+            def lacking(positions: tf.Tensor) -> tf.Tensor:
+                allowed = tf.cast(self.allowed(positions, raw), tf.int32)
+                return tf.reduce_sum(allowed, axis=1, keepdims=True) < k  # (B, 1)
+
             def short(size: tf.Tensor, scores: tf.Tensor, positions: tf.Tensor) -> tf.Tensor:
-                allowed = tf.reduce_sum(tf.cast(self.allowed(positions, raw), tf.int32), axis=1)
-                return tf.logical_and(tf.reduce_any(allowed < k), size < count)
+                return tf.logical_and(tf.reduce_any(lacking(positions)), size < count)
 
             def wider(size: tf.Tensor, scores: tf.Tensor, positions: tf.Tensor) -> Any:
-                size = tf.minimum(_WIDER * size, count)
-                return size, *self._search(vectors, size, excluded)
+                """Only rows that lack results get others: no row's depend on another's filters."""
+                size, lacks = tf.minimum(_WIDER * size, count), lacking(positions)
+                found, places = self._search(vectors, size, excluded)
+                more = [[0, 0], [0, tf.shape(found)[1] - tf.shape(scores)[1]]]
+                kept = tf.pad(scores, more, constant_values=float("-inf"))
+                stay = tf.pad(positions, more, constant_values=-1)
+                return size, tf.where(lacks, found, kept), tf.where(lacks, places, stay)
 
             free = tf.TensorShape([None, None])
             _, found, places = tf.while_loop(
@@ -229,12 +242,14 @@ class TwoStageSignatures:
         names: Mapping[str, Any] = self.first.transform.raw_signature(self.first.query_names)
         return names
 
-    def _from_examples(self, raw: Raw) -> Raw:
+    def _parsed(self, raw: Raw) -> Raw:
+        """Returns the query features of serialized tf.Examples."""
         own = [n for n in self.second.names if n not in self.second.candidates]
         first = self.first.transform.parse_example(raw["examples"], self.first.query_names)
         second = self.second.transform.parse_example(raw["examples"], own)
-        read = {n: t for n, t in (second | first).items() if n in self.queries}
-        return self.recommend(raw | read)
+        specs = self.queries.items()
+        parsed = second | first
+        return {name: dense(parsed[name], spec) for name, spec in specs}
 
 
 def agreed(*sides: Mapping[str, tf.TensorSpec]) -> dict[str, tf.TensorSpec]:

@@ -76,12 +76,13 @@ def to_arrow(name: str, value: Any) -> Any:
 
 
 def _from_list(value: list[Any]) -> np.ndarray:
-    """Keeps lists of different lengths as objects, which Arrow reads as lists."""
+    """Keeps as objects what Arrow reads better than NumPy: lists, texts that may end with a NUL."""
     if value and isinstance(value[0], list | tuple | np.ndarray):
         out = np.empty(len(value), object)
         out[:] = value
         return out
-    return np.asarray(value, dtype=object if None in value else None)
+    texts = any(isinstance(one, str | bytes) for one in value)
+    return np.asarray(value, dtype=object if texts or None in value else None)
 
 
 def _flat(array: np.ndarray) -> pa.Array:

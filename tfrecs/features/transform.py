@@ -66,6 +66,12 @@ class FeatureTransform(tf.Module):
         self._learned: Learned | None = None
         self._tables: list[Any] = []  # tracked, so that a SavedModel carries them
 
+    def __repr__(self) -> str:
+        """Whether it has learned from tables, and its features."""
+        if self._learned is None:
+            return f"FeatureTransform, not adapted yet: call adapt(tables), by a {self._given}"
+        return f"FeatureTransform, adapted, by a {self.spec}"
+
     def adapt(self, *sources: Any) -> "FeatureTransform":
         """Learns every feature in one pass over the sources, and forgets what it knew.
 

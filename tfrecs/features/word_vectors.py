@@ -12,6 +12,7 @@ from tfrecs import checks
 from tfrecs.spec import NUM_RESERVED_IDS
 
 _LOG = logging.getLogger("tfrecs")
+_LONGEST = 1 << 20  # bytes of a line
 
 
 @dataclass(frozen=True)
@@ -99,7 +100,12 @@ def _lines(path: Path) -> Iterator[tuple[int, str, bytes, int]]:
     """Yields the number of each line, its word, the text of its numbers and how many they are."""
     dim: int | None = None
     with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
-        for number, line in enumerate(file, 1):
+        for number, line in enumerate(iter(lambda: file.readline(_LONGEST), b""), 1):
+            if len(line) == _LONGEST:
+                raise ValueError(
+                    f"{path} must have a word and its numbers a line. Received: line {number} of "
+                    f"more than {_LONGEST >> 20} MB."
+                )
             line = line.strip(b" \t\r\n").replace(b"\t", b" ")
             if not line:
                 continue

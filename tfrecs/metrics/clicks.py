@@ -7,7 +7,7 @@ import numpy as np
 from keras import ops
 
 from tfrecs import checks
-from tfrecs.metrics.points import flatten
+from tfrecs.metrics import points
 
 Tensor = Any
 
@@ -108,7 +108,7 @@ def normalized_entropy(labels: Any, scores: Any) -> float:
 def calibration(labels: Any, scores: Any) -> float:
     """Returns predicted clicks over observed clicks: 1 is right, above 1 promises too many.
 
-    `calibration = sum sigmoid(s) / sum y`; infinite without a click.
+    `calibration = sum sigmoid(s) / sum y`; NaN without a click.
 
     Example:
 
@@ -116,8 +116,8 @@ def calibration(labels: Any, scores: Any) -> float:
     2.0
     """
     labels, scores = _checked(labels, scores)
-    with np.errstate(divide="ignore"):
-        return float(np.sum(sigmoid(scores)) / np.sum(labels))
+    clicked = np.sum(labels)
+    return float(np.sum(sigmoid(scores)) / clicked) if clicked else float("nan")
 
 
 def calibration_curve(labels: Any, scores: Any, num_bins: int = 10) -> np.ndarray:
@@ -168,7 +168,8 @@ class Calibration(keras.metrics.Metric):
 
     `calibration = sum w sigmoid(s) / sum w y`
 
-    A label of -1 is ignored; NaN without a row, infinite without a click.
+    A label of -1 is ignored, and so is a row of weight 0. NaN without a click, with a NaN score,
+    an unknown label or a weight that is none.
 
     Args:
         name: Name of the metric. Defaults to "calibration".
@@ -183,21 +184,23 @@ class Calibration(keras.metrics.Metric):
 
     def __init__(self, name: str = "calibration", dtype: str | None = None) -> None:
         super().__init__(name=name, dtype=dtype)
-        self.predicted = self.add_variable((), initializer="zeros", name="predicted")
-        self.observed = self.add_variable((), initializer="zeros", name="observed")
+        kw: dict[str, Any] = {"initializer": "zeros", "dtype": self.dtype}
+        self.predicted = self.add_variable((), name="predicted", **kw)
+        self.observed = self.add_variable((), name="observed", **kw)
 
     def update_state(
         self, y_true: Tensor, y_pred: Tensor, sample_weight: Tensor | None = None
     ) -> None:
         """Adds labels 1, 0, -1 and logits, of one shape; weights of that shape too."""
-        labels, scores, weights = flatten(y_true, y_pred, sample_weight, self.dtype)
-        weights = ops.where(ops.equal(labels, -1), ops.zeros_like(weights), weights)
+        labels, scores, weights, wrong = points.clicks(y_true, y_pred, sample_weight, self.dtype)
+        weights = ops.where(wrong, np.nan, weights)
         self.predicted.assign(self.predicted + ops.sum(weights * ops.sigmoid(scores)))
         self.observed.assign(self.observed + ops.sum(weights * labels))
 
     def result(self) -> Tensor:
         """Returns the ratio, a scalar."""
-        return self.predicted / self.observed
+        clicked = self.observed > 0
+        return ops.where(clicked, self.predicted / self.observed, np.nan)
 
 
 @keras.saving.register_keras_serializable(package="tfrecs")
@@ -206,7 +209,8 @@ class NormalizedEntropy(keras.metrics.Metric):
 
     `ne = log_loss / -(p log p + (1 - p) log(1 - p))`, `p` the weighted share of clicks
 
-    A label of -1 is ignored; NaN if all labels are alike.
+    A label of -1 is ignored, and so is a row of weight 0. NaN if all labels are alike, with a NaN
+    score, an unknown label or a weight that is none.
 
     Args:
         name: Name of the metric. Defaults to "normalized_entropy".
@@ -221,15 +225,17 @@ class NormalizedEntropy(keras.metrics.Metric):
 
     def __init__(self, name: str = "normalized_entropy", dtype: str | None = None) -> None:
         super().__init__(name=name, dtype=dtype)
+        self._direction = "down"  # callbacks ask
         names = ("loss", "clicks", "rows")
-        self.sums = [self.add_variable((), initializer="zeros", name=name) for name in names]
+        kw: dict[str, Any] = {"initializer": "zeros", "dtype": self.dtype}
+        self.sums = [self.add_variable((), name=name, **kw) for name in names]
 
     def update_state(
         self, y_true: Tensor, y_pred: Tensor, sample_weight: Tensor | None = None
     ) -> None:
         """Adds labels 1, 0, -1 and logits, of one shape; weights of that shape too."""
-        labels, scores, weights = flatten(y_true, y_pred, sample_weight, self.dtype)
-        weights = ops.where(ops.equal(labels, -1), ops.zeros_like(weights), weights)
+        labels, scores, weights, wrong = points.clicks(y_true, y_pred, sample_weight, self.dtype)
+        weights = ops.where(wrong, np.nan, weights)
         losses = ops.softplus(scores) - labels * scores
         for total, values in zip(self.sums, (losses, labels, 1), strict=True):
             total.assign(total + ops.sum(weights * values))

@@ -20,8 +20,11 @@ class ListMetric:
     - Ties are pessimistic: a positive that ties with a negative ranks after it, so that a model
       which gives every candidate the same score is the worst model, and the result does not
       depend on chance (keras-rs shuffles ties, also with `shuffle_ties=False`).
-    - A row without a positive is left out (keras-rs lets it count as 0).
-    - A NaN score of a candidate that counts, or an unknown label, makes the result NaN.
+    - A row without a positive is left out (keras-rs lets it count as 0); without any row that is
+      not, the result is NaN.
+    - A NaN score of a candidate that counts, an unknown label, or a weight that is negative or
+      NaN makes the result NaN. Candidates of label -1 and rows of weight 0 do not count, whatever
+      they hold.
 
     Args:
         k: Cut-off, a positive integer; `None` for the whole list.
@@ -34,6 +37,7 @@ class ListMetric:
     name: str
     dtype: str
     total: Any
+    count: Any
 
     def __init__(
         self, k: int | None = None, name: str | None = None, dtype: str | None = None
@@ -44,6 +48,7 @@ class ListMetric:
         super().__init__(  # type: ignore[call-arg]
             k=k, shuffle_ties=False, seed=0, name=name or default, dtype=dtype
         )
+        self._direction = "up"  # callbacks ask
 
     def update_state(
         self, y_true: Tensor, y_pred: Tensor, sample_weight: Tensor | None = None
@@ -58,16 +63,25 @@ class ListMetric:
         labels = ops.cast(ops.convert_to_tensor(y_true), self.dtype)
         scores = ops.cast(ops.convert_to_tensor(y_pred), self.dtype)
         check_shapes(labels, scores)
-        counted = ops.not_equal(labels, -1)
-        wrong = ops.logical_and(ops.isnan(scores), counted)
-        known = ops.logical_or(ops.equal(labels, 0), ops.equal(labels, 1))
-        wrong = ops.logical_or(wrong, ops.logical_xor(known, counted))
-        weights = ops.cast(ops.any(ops.equal(labels, 1), axis=-1), self.dtype)
+        weights = ops.ones_like(scores[:, 0])
         if sample_weight is not None:
-            weights = weights * ops.reshape(ops.cast(sample_weight, self.dtype), (-1,))
+            weights = ops.reshape(ops.cast(sample_weight, self.dtype), (-1,))
+        labels = ops.where(ops.equal(weights, 0)[:, None], -ops.ones_like(labels), labels)
+        counted = ops.not_equal(labels, -1)
+        known = ops.logical_or(ops.equal(labels, 0), ops.equal(labels, 1))
+        fine = ops.logical_and(known, ops.equal(scores, scores))
+        fine = ops.logical_and(fine, (weights >= 0)[:, None])
+        wrong = ops.any(ops.logical_and(counted, ops.logical_not(fine)))
+        positive = ops.any(ops.equal(labels, 1), axis=-1)
+        scores = ops.where(counted, scores, ops.zeros_like(scores))
         ordered, ranks = rank(labels, scores)
+        weights = ops.where(positive, weights, ops.zeros_like(weights))
         super().update_state(ordered, ranks, weights)  # type: ignore[misc]
-        self.total.assign_add(ops.where(ops.any(wrong), np.nan, 0.0))
+        self.total.assign_add(ops.where(wrong, np.nan, 0.0))
+
+    def result(self) -> Tensor:
+        """Returns the mean over rows with a positive, a scalar; NaN without one."""
+        return self.total / self.count
 
     def get_config(self) -> dict[str, Any]:
         """Returns the constructor's arguments."""

@@ -16,6 +16,9 @@ Tensor = Any  # a tensor of whichever backend Keras runs on
 Batch = dict[str, Tensor]
 
 
+_OF_A_FUNCTION = keras.losses.MeanSquaredError.__mro__[1]  # Keras's losses, and users' functions
+
+
 class RecModel(keras.Model):
     """A Keras model that records its constructor's arguments.
 
@@ -79,6 +82,34 @@ class RecModel(keras.Model):
             self.optimizer.build(self.trainable_variables)
         super().make_train_function(force)
 
+    def compute_loss(
+        self,
+        x: Any = None,
+        y: Any = None,
+        y_pred: Any = None,
+        sample_weight: Any = None,
+        training: bool = True,
+    ) -> Any:
+        """Gives labels and scores `(B,)` a last axis of 1 where the loss is Keras's own.
+
+        Keras's losses take the mean over the last axis, which would be the batch: weights would not
+        weigh rows, and each of several replicas would count as all of them.
+        """
+        ours = isinstance(self.loss, keras.losses.Loss)
+        ours = ours and not isinstance(self.loss, _OF_A_FUNCTION)
+        if not ours and _rank(y) == _rank(y_pred) == 1:
+            y, y_pred = ops.expand_dims(y, -1), ops.expand_dims(y_pred, -1)
+        return super().compute_loss(x, y, y_pred, sample_weight, training)
+
+    def _maybe_symbolic_build(self, iterator: Any = None, data_batch: Any = None) -> None:
+        """Builds by the first batch of one replica: Keras would average ids and masks over all."""
+        if iterator is not None and self._distribute_strategy is not None:
+            local = self._distribute_strategy.experimental_local_results
+            _, _, batches = next(iter(iterator))
+            data_batch = keras.tree.map_structure(lambda x: local(x)[0], next(batches))
+            iterator = None
+        super()._maybe_symbolic_build(iterator, data_batch)
+
     def _seed_states(self) -> list[Any]:
         states = (
             v for v in self.non_trainable_variables if v.path.endswith("seed_generator_state")
@@ -118,6 +149,10 @@ class Retriever(RecModel):
     def score(self, query: Tensor, candidate: Tensor) -> Tensor:
         """Returns scores `(B, C)` of `(B, D)` against `(C, D)` or `(B, C, D)`."""
         raise NotImplementedError
+
+
+def _rank(value: Any) -> int | None:
+    return len(value.shape) if hasattr(value, "shape") else None
 
 
 def _primitive(name: str, value: Any) -> Any:

@@ -84,9 +84,11 @@ class NRMS(Retriever):
             SelfAttention(dim, num_heads, head_dim, seed=seed + n, dtype=dtype)
             for dim, n in ((embedding_dim, 100), (width, 200))
         )
-        self.pool, self.user_pool = (
-            AdditiveAttention(width, attention_dim, seed=seed + n, dtype=dtype) for n in (300, 400)
-        )
+        # a mean over one token is the token: weights of such a pool would have no gradient
+        self.pool = None
+        if not self.tokens.ids_alone:
+            self.pool = AdditiveAttention(width, attention_dim, seed=seed + 300, dtype=dtype)
+        self.user_pool = AdditiveAttention(width, attention_dim, seed=seed + 400, dtype=dtype)
         self.dropouts = [
             keras.layers.Dropout(dropout, seed=seed + n, dtype=dtype) for n in (500, 600)
         ]
@@ -135,7 +137,10 @@ class NRMS(Retriever):
         x, mask = self.tokens(features)  # (N, L, E)
         mask = mask if self.mask_padding else None
         x = self.attention(self.dropouts[0](x, training=training), mask)
-        return self.pool(self.dropouts[1](x, training=training), mask)
+        x = self.dropouts[1](x, training=training)
+        if self.pool is not None:
+            return self.pool(x, mask)
+        return x[:, 0] if mask is None else ops.where(mask, x[:, 0], 0.0)  # (N, 1) on (N, D)
 
     def _pooled(self, batch: Batch, clicked: Tensor) -> Tensor:
         """Returns `u` `(B, D)` of clicked news `(B, H, D)`; those without a token are masked."""

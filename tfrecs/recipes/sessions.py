@@ -18,6 +18,7 @@ from tfrecs.datasets.histories import (
 )
 from tfrecs.datasets.sessions import session_lengths
 from tfrecs.evaluation import Results, SessionScorer, Split
+from tfrecs.evaluation.known import known_events
 from tfrecs.evaluation.next_item import next_item_ranking
 from tfrecs.features import from_sequences, from_sessions
 from tfrecs.models import RecModel
@@ -32,7 +33,7 @@ _MASKED = 0.2  # share of a sequence that BERT4Rec is asked for
 def judge(trained: Trained, ks: tuple[int, ...] = (10, 20, 100), seed: int = 0) -> Results:
     """Ranks the items of the training for every test event that follows another of its session.
 
-    What a session so far holds are its earlier events, of training and test; beside the model
+    What a session so far holds are its earlier events, of all parts of the split; beside the model
     stand popularity, in all and in the session, rules, and V-SKNN.
     """
     tables, split = trained.tables, trained.split
@@ -55,7 +56,8 @@ def judge(trained: Trained, ks: tuple[int, ...] = (10, 20, 100), seed: int = 0) 
     scorer = SessionScorer(trained.model, trained.transform, candidates)
     recommenders[trained.options.model] = scorer
     tested = split.test[query].combine_chunks()
-    before = split.train.filter(pc.is_in(split.train[query], value_set=tested))
+    before = known_events(split, "train", split.test.column_names)
+    before = before.filter(pc.is_in(before[query], value_set=tested))
     parts = [(before, False), (split.test, True)]
     marked = [with_column(t, "judged", pa.array([test] * t.num_rows)) for t, test in parts]
     events = _sessions(pa.concat_tables(marked, promote_options="default"), spec)
@@ -84,7 +86,9 @@ SEQUENCE = Task("next item of a user", positives, judge, ordered=True)
 
 def prepare(tables: Tables, split: Split) -> Tables:
     """Returns tables whose queries know their history."""
-    return with_histories(tables, split.train, split.test)
+    return with_histories(
+        tables, known_events(split, "train", split.train.column_names), split.test
+    )
 
 
 def items(spec: FeatureSpec) -> FeatureSpec:

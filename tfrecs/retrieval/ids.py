@@ -97,7 +97,10 @@ def as_ids(argument: str, ids: Any, empty: Any = None) -> np.ndarray:
         ids: Anything NumPy takes.
         empty: dtype of the result when there are no ids. Defaults to refusing that.
     """
-    array = np.asarray(ids.numpy() if hasattr(ids, "numpy") else ids)
+    if isinstance(ids, (list, tuple)) and any(isinstance(v, (str, bytes)) for v in ids):
+        array = np.array(ids, object)  # NumPy's own strings end before a NUL
+    else:
+        array = np.asarray(ids.numpy() if hasattr(ids, "numpy") else ids)
     if array.size == 0 and empty is not None:
         return array.astype(empty)
     if array.size == 0:

@@ -31,10 +31,12 @@ NAMES = {
     15: "DATA_LOSS",
     16: "UNAUTHENTICATED",
 }
-_HTTP = {0: 200, 3: 400, 4: 504, 5: 404, 8: 429, 9: 412, 11: 400, 12: 501, 14: 503}
+# ToHTTPStatusCode of TensorFlow Serving's http_server.cc; 500 for the others
+_HTTP = {0: 200, 1: 499, 3: 400, 4: 504, 5: 404, 6: 409, 7: 403, 8: 429, 9: 400, 10: 409, 11: 400}
+_HTTP |= {12: 501, 14: 503, 16: 401}
 
 
-def code_of(error: Exception) -> int:
+def code_of(error: BaseException) -> int:
     """Returns the code of an error: TensorFlow's own, or INVALID_ARGUMENT for a bad value."""
     if isinstance(error, SessionError):
         return error.code

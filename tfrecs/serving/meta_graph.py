@@ -5,6 +5,8 @@ of tensorflow/core/protobuf/meta_graph.proto, so that neither TensorFlow's Pytho
 needed.
 """
 
+import binascii
+from base64 import b64decode, b64encode
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -12,6 +14,7 @@ from typing import Any
 import numpy as np
 
 STRING = 7
+PREDICT = "tensorflow/serving/predict"
 # tensorflow/c/tf_datatype.h: our name, and the kinds of numpy array that it accepts
 _DTYPES: dict[int, tuple[str, str]] = {
     1: ("float32", "fiu"),
@@ -51,14 +54,29 @@ class Tensor:
 
 @dataclass(frozen=True)
 class Signature:
-    """What a signature takes and gives, by name."""
+    """What a signature takes and gives, by name, and what it is for.
+
+    `method` is "tensorflow/serving/predict", ".../classify" or ".../regress".
+    """
 
     inputs: dict[str, Tensor]
     outputs: dict[str, Tensor]
+    method: str = PREDICT
 
     def describe(self) -> dict[str, dict[str, str]]:
         """Returns dtype and shape by name, such as {"inputs": {"user_id": "string[?]"}}."""
-        return {side: {n: str(t) for n, t in sorted(s.items())} for side, s in vars(self).items()}
+        sides = (("inputs", self.inputs), ("outputs", self.outputs))
+        return {side: {n: str(t) for n, t in sorted(tensors.items())} for side, tensors in sides}
+
+    def batch_axes(self) -> frozenset[str]:
+        """Returns the inputs with a batch axis; none if an output has no such axis."""
+
+        def rows(tensor: Tensor) -> bool:
+            return bool(tensor.shape) and tensor.shape is not None and tensor.shape[0] is None
+
+        if not all(rows(tensor) for tensor in self.outputs.values()):
+            return frozenset()
+        return frozenset(name for name, tensor in self.inputs.items() if rows(tensor))
 
 
 def read_signatures(meta_graph: bytes) -> dict[str, Signature]:
@@ -68,7 +86,9 @@ def read_signatures(meta_graph: bytes) -> dict[str, Signature]:
 
 
 def _read_signature(message: memoryview) -> Signature:
-    return Signature(_read_map(message, 1, _read_tensor), _read_map(message, 2, _read_tensor))
+    method = bytes(dict(_fields(message)).get(3, b"")).decode()
+    inputs, outputs = (_read_map(message, side, _read_tensor) for side in (1, 2))
+    return Signature(inputs, outputs, method)
 
 
 def _read_tensor(message: memoryview) -> Tensor:
@@ -146,12 +166,53 @@ def to_array(where: str, value: Any, tensor: Tensor) -> np.ndarray[Any, Any]:
         raise ValueError(f"{where} must be {tensor}. Received: shape {list(array.shape)}.")
     if tensor.code == STRING:
         return _encoded(where, array)
-    if array.size and array.dtype.kind not in kinds:
-        raise ValueError(f"{where} must be {tensor}. Received: {array.dtype} values.")
-    converted: np.ndarray[Any, Any] = array.astype(tensor.dtype, order="C")
-    if converted.dtype.kind == "i" and not np.array_equal(converted, array):
+    if array.size and (array.dtype.kind not in kinds or (kinds != "b" and _has_bool(value))):
+        kind = array.dtype if array.dtype.kind not in kinds else "bool"
+        raise ValueError(f"{where} must be {tensor}. Received: {kind} values.")
+    with np.errstate(over="ignore"):
+        converted: np.ndarray[Any, Any] = array.astype(tensor.dtype, order="C")
+    if array.dtype.kind in "iu" and not np.array_equal(converted, array):
         raise ValueError(f"{where} must be {tensor}. Received: integers out of its range.")
+    if array.dtype.kind == "f" and (np.isinf(converted) != np.isinf(array)).any():
+        raise ValueError(f"{where} must be {tensor}. Received: numbers out of its range.")
     return converted
+
+
+def _has_bool(value: Any) -> bool:
+    """Returns whether a truth value is among nested lists, where NumPy would make it a number."""
+    if isinstance(value, list | tuple):
+        return (
+            any(map(_has_bool, value))
+            if value and isinstance(value[0], list | tuple)
+            else any(type(item) is bool for item in value)
+        )
+    return isinstance(value, bool)
+
+
+def from_base64(text: Any) -> bytes:
+    """Decodes standard base64, the one text of these bytes and no other.
+
+    Raises:
+        ValueError: For another alphabet, missing padding, or anything between the letters.
+    """
+    if not isinstance(text, str):
+        raise ValueError(f'"b64" must be a string. Received: {type(text).__name__}.')
+    try:
+        value = b64decode(text, validate=True)
+    except (binascii.Error, ValueError) as error:
+        raise ValueError(
+            f'"b64" must be standard base64: {error}. Received: {text[:50]!r}.'
+        ) from error
+    if b64encode(value).decode() != text:
+        raise ValueError(
+            f'"b64" must be standard base64: bits are left over. Received: {text[-50:]!r}.'
+        )
+    return value
+
+
+def unwrapped(read: dict[str, Any]) -> Any:
+    """Returns the bytes of {"b64": "..."}, and any other JSON object as it is."""
+    return from_base64(read["b64"]) if [*read] == ["b64"] else read
 
 
 def _encoded(where: str, array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:

@@ -2,237 +2,214 @@
 
 | request | answer |
 | --- | --- |
-| `GET /v1/models/<name>[/versions/<n>]` | status of the versions |
-| `GET /v1/models/<name>[/versions/<n>]/metadata` | signatures |
-| `POST /v1/models/<name>[/versions/<n>]:predict` | rows by "instances", columns by "inputs" |
-| `GET /healthz`, `GET /readyz` | 200 while it runs; while every model answers |
+| `GET /v1/models/<name>[/versions/<n>\\|/labels/<label>]` | status of the versions |
+| `GET /v1/models/<name>[...]/metadata` | signatures |
+| `POST /v1/models/<name>[...]:predict` | rows by "instances", columns by "inputs" |
+| `POST /v1/models/<name>[...]:classify`, `:regress` | "results" of "examples" |
+| `GET /healthz`, `GET /readyz` | 200 while it runs; while every model answers and is watched |
 | `GET /monitoring/prometheus/metrics` | counts and latencies |
 | `GET /` | a page to try it |
 """
 
+import asyncio
 import json
 import re
-from base64 import b64decode, b64encode
-from collections.abc import Callable, Mapping
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from importlib import resources
 from typing import Any
+from urllib.parse import unquote
 
-import numpy as np
 from google.protobuf.json_format import MessageToDict
 
-from tfrecs.serving import monitoring
-from tfrecs.serving.c_api import SessionError, as_lists
-from tfrecs.serving.codes import NAMES, NOT_FOUND, RESOURCE_EXHAUSTED, code_of, http_status
-from tfrecs.serving.meta_graph import Signature
+from tfrecs.serving import inference, monitoring
+from tfrecs.serving.bodies import read_body as read_body
+from tfrecs.serving.bodies import read_json, to_answer, to_json
+from tfrecs.serving.bodies import to_inputs as to_inputs
+from tfrecs.serving.c_api import SessionError
+from tfrecs.serving.codes import (
+    DEADLINE_EXCEEDED,
+    NAMES,
+    NOT_FOUND,
+    RESOURCE_EXHAUSTED,
+    code_of,
+    http_status,
+)
 from tfrecs.serving.protos import signature_map
-from tfrecs.serving.service import Service
+from tfrecs.serving.service import Service, aside
+from tfrecs.serving.versions import Loaded, Versions
 
-_MODEL = re.compile(r"/v1/models/([^/:]+)(?:/versions/(\d{1,18}))?(/metadata|:\w+)?")
-_IDLE_SECONDS = 60  # of a connection without a request, or within one
+_MODEL = r"/v1/models/(?P<name>[^/:]+)(?:/versions/(?P<version>[0-9]+)|/labels/(?P<label>[^/:]+))?"
+_POST = re.compile(_MODEL + r":(?P<verb>classify|regress|predict)", re.IGNORECASE)
+_GET = re.compile(_MODEL + r"(?:/(?P<verb>metadata))?", re.IGNORECASE)
+_BODIES = 8  # so many of the greatest requests may be on their way in at a time
 JSON = "application/json"
+Answer = tuple[int, str, bytes]
 
 
-class RestServer(ThreadingHTTPServer):
-    """Listens for REST requests; each connection has a thread.
+class Rest:
+    """The ASGI application: `http_server(Rest(service), limits)`.
 
     Args:
-        address: Host and port; port 0 takes a free one.
         service: What answers.
     """
 
-    daemon_threads = True
-    request_queue_size = 128
-
-    def __init__(self, address: tuple[str, int], service: Service) -> None:
+    def __init__(self, service: Service) -> None:
         self.service = service
-        page = resources.files("tfrecs.serving").joinpath("page.html").read_text("utf-8")
-        self.page = page.replace("__MODELS__", json.dumps(sorted(service.models)))
-        super().__init__(address, _Handler)
+        self._page = resources.files("tfrecs.serving").joinpath("page.html").read_text("utf-8")
+        self._held = 0  # bytes of bodies on their way in
 
-    def handle_error(self, request: Any, client_address: Any) -> None:
-        """Lets a connection that broke go: its client is gone."""
+    @property
+    def page(self) -> str:
+        """The page to try the models on."""
+        return self._page.replace("__MODELS__", json.dumps(sorted(self.service.models)))
 
-
-class _Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-    server_version, sys_version = "tfrecs", ""
-    disable_nagle_algorithm = True
-    wbufsize = -1  # head and body in one packet
-    timeout = _IDLE_SECONDS
-    server: RestServer
-
-    def do_GET(self) -> None:
-        """Answers what has no body."""
-        self._answer(self._get)
-
-    def do_POST(self) -> None:
-        """Answers `:predict`."""
-        self._answer(self._post)
-
-    def log_message(self, format: str, *args: Any) -> None:
-        """Keeps quiet: requests are counted, not logged."""
-
-    def _answer(self, method: Callable[[], tuple[int, str, bytes]]) -> None:
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        """Answers a request: of ASGI."""
+        whole = True  # whether the request was read to its end
         try:
-            status, kind, body = method()
+            whole = False
+            body = await self._body(scope, receive)
+            whole = True
+            status, kind, answer = await self._answer(scope, body)
         except Exception as error:
             code = code_of(error)
             said = str(error) if code in NAMES and str(error) else type(error).__name__
-            status, kind, body = http_status(code), JSON, _json({"error": said})
-        self.close_connection |= self.server.service.stopping
-        self.send_response(status)
-        self.send_header("Content-Type", kind)
-        self.send_header("Content-Length", str(len(body)))
-        if self.close_connection:
-            self.send_header("Connection", "close")
-        self.end_headers()
-        self.wfile.write(body)
+            status, kind, answer = http_status(code), JSON, to_json({"error": said})
+        headers = [(b"content-type", kind.encode()), (b"content-length", b"%d" % len(answer))]
+        if not whole or self.service.stopping:
+            headers.append((b"connection", b"close"))
+        await send({"type": "http.response.start", "status": status, "headers": headers})
+        await send({"type": "http.response.body", "body": answer})
 
-    def _get(self) -> tuple[int, str, bytes]:
-        service, path = self.server.service, self.path.partition("?")[0]
+    async def _body(self, scope: Any, receive: Any) -> bytes:
+        """Reads a request to its end, whatever its method, in time and within its limits."""
+        limits = self.service.limits
+        told = dict(scope["headers"]).get(b"content-length", b"0")
+        limits.check_bytes(int(told))
+        chunks, size = [], 0
+        try:
+            async with asyncio.timeout(limits.read_seconds):
+                while True:
+                    message = await receive()
+                    if message["type"] == "http.disconnect":
+                        raise ValueError(f"The request ends after {size} of {int(told)} bytes.")
+                    chunks.append(message.get("body", b""))
+                    size += len(chunks[-1])
+                    self._held += len(chunks[-1])
+                    limits.check_bytes(size)
+                    if self._held > _BODIES * limits.request_bytes:
+                        said = "Too many bytes of requests are on their way in. Try again later."
+                        raise SessionError(said, RESOURCE_EXHAUSTED)
+                    if not message.get("more_body"):
+                        return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+        except TimeoutError as error:
+            said = f"The request did not come whole within {limits.read_seconds} seconds."
+            raise SessionError(said, DEADLINE_EXCEEDED) from error
+        finally:
+            self._held -= size
+
+    async def _answer(self, scope: Any, body: bytes) -> Answer:
+        method, path = scope["method"], scope["raw_path"].decode("ascii", "replace")
+        if method in ("GET", "HEAD"):
+            return self._get(path)
+        if not path.startswith("/v1/"):
+            raise SessionError(f"There is nothing at {path[:200]!r}.", NOT_FOUND)
+        match = _POST.fullmatch(path) if method == "POST" else None
+        if match is None:
+            raise ValueError(f"Malformed request: {method} {path[:200]}")
+        name, verb = unquote(match["name"]), match["verb"].lower()
+        service = self.service
+        service.limits.check_values(1 + body.count(b","))
+        with (
+            service.request(name, "REST"),
+            service.model(name).use(*_version(match)) as loaded,
+        ):
+            if verb == "predict":
+                return await self._predict(loaded, body)
+            return await self._infer(loaded, verb, body)
+
+    async def _predict(self, loaded: Loaded, body: bytes) -> Answer:
+        def parse() -> tuple[str, Any, bool]:
+            asked = read_body(body)
+            signature = asked.get("signature_name") or "serving_default"
+            rows = asked.get("instances")
+            self.service.limits.check_rows(len(rows) if isinstance(rows, list) else 0)
+            inputs = to_inputs(asked, loaded.signatures.get(signature))
+            return signature, loaded.session.to_arrays(signature, inputs), "instances" in asked
+
+        signature, arrays, rows = await aside(len(body), parse)
+        outputs = await self.service.predict(loaded, signature, arrays)
+        size = sum(array.size for array in outputs.values())
+        return 200, JSON, await aside(size, lambda: to_json(to_answer(outputs, rows)))
+
+    async def _infer(self, loaded: Loaded, verb: str, body: bytes) -> Answer:
+        def parse() -> tuple[str, Any]:
+            asked = read_json(body)
+            given = inference.input_of(asked)
+            return asked.get("signature_name") or "serving_default", inference.examples_of(given)
+
+        name, examples = await aside(len(body), parse)
+        method = inference.CLASSIFY if verb == "classify" else inference.REGRESS
+        inference.check_method(loaded.signatures, name, method)
+
+        async def predict(signature: str, arrays: Any) -> Any:
+            return await self.service.predict(loaded, signature, arrays)
+
+        if verb == "regress":
+            result = await inference.regress(name, examples, predict)
+            return _ok({"results": [one.value for one in result.regressions]})
+        result = await inference.classify(name, examples, predict)
+        lists = [[[c.label, c.score] for c in one.classes] for one in result.classifications]
+        return _ok({"results": lists})
+
+    def _get(self, path: str) -> Answer:
+        service = self.service
         if path == "/":
-            return 200, "text/html; charset=utf-8", self.server.page.encode()
+            return 200, "text/html; charset=utf-8", self.page.encode()
         if path == "/healthz":
             return 200, "text/plain", b"ok\n"
         if path == "/readyz":
-            return (200, "text/plain", b"ok\n") if service.ready else (503, "text/plain", b"no\n")
+            troubles = service.troubles
+            said = "\n".join(troubles or ["ok"]) + "\n"
+            return 503 if troubles else 200, "text/plain", said.encode()
         if path == "/monitoring/prometheus/metrics":
             return 200, monitoring.CONTENT_TYPE, service.monitoring.text().encode()
-        name, version, verb = self._model(path)
-        model = service.model(name)
-        if verb == "/metadata":
-            with model.use(version) as loaded:
-                signatures = MessageToDict(
-                    signature_map(loaded.signatures), preserving_proto_field_name=True
-                )
-                spec = {"name": name, "signature_name": "", "version": str(loaded.version)}
-            return _ok({"model_spec": spec, "metadata": {"signature_def": signatures}})
-        if verb is not None:
-            raise SessionError(f"{verb} needs the method POST.", NOT_FOUND)
+        if not path.startswith("/v1/"):
+            raise SessionError(f"There is nothing at {path[:200]!r}.", NOT_FOUND)
+        match = _GET.fullmatch(path)
+        if match is None:
+            raise ValueError(f"Malformed request: GET {path[:200]}")
+        name = unquote(match["name"])
+        model, (version, label) = service.model(name), _version(match)
+        if match["verb"]:
+            return _metadata(name, model, version, label)
         states = [
             {
                 "version": str(state.version),
                 "state": state.state,
                 "status": {"error_code": NAMES[state.code], "error_message": state.message},
             }
-            for state in model.states(version)
+            for state in model.states(model.of_label(label) if label else version)
         ]
         return _ok({"model_version_status": states})
 
-    def _post(self) -> tuple[int, str, bytes]:
-        body = self._body()
-        name, version, verb = self._model(self.path)
-        if verb != ":predict":
-            raise SessionError(f"{verb or 'POST'} is not offered, only :predict.", NOT_FOUND)
-        service = self.server.service
-        with service.request(name, "REST"), service.model(name).use(version) as loaded:
-            asked = read_body(body)
-            signature = asked.get("signature_name") or "serving_default"
-            inputs = to_inputs(asked, loaded.signatures.get(signature))
-            outputs = service.predict(loaded, signature, inputs)
-            return _ok(to_answer(outputs, rows="instances" in asked))
 
-    def _body(self) -> bytes:
-        length, most = self.headers.get("Content-Length", ""), self.server.service.limits
-        if not length.isdecimal():
-            self.close_connection = True
-            raise ValueError("The request needs the header Content-Length.")
-        if int(length) > most.request_bytes:
-            self.close_connection = True
-            raise SessionError(
-                f"The request must have at most {most.request_bytes} bytes. Received: {length}.",
-                RESOURCE_EXHAUSTED,
-            )
-        body = self.rfile.read(int(length))
-        if len(body) < int(length):
-            self.close_connection = True
-            raise ValueError(f"The request ends after {len(body)} of {length} bytes.")
-        return body
-
-    def _model(self, path: str) -> tuple[str, int | None, str | None]:
-        match = _MODEL.fullmatch(path)
-        if match is None:
-            raise SessionError(f"There is nothing at {path[:200]!r}.", NOT_FOUND)
-        name, version, verb = match.groups()
-        return name, None if version is None else int(version), verb
+def _metadata(name: str, model: Versions, version: int | None, label: str) -> Answer:
+    with model.use(version, label) as loaded:
+        signatures = MessageToDict(
+            signature_map(loaded.signatures),
+            preserving_proto_field_name=True,
+            always_print_fields_with_no_presence=True,
+        )
+        spec = {"name": name, "signature_name": "", "version": str(loaded.version)}
+    return _ok({"model_spec": spec, "metadata": {"signature_def": signatures}})
 
 
-def read_body(body: bytes) -> dict[str, Any]:
-    """Reads the JSON of a request; {"b64": "..."} stands for bytes.
-
-    Raises:
-        ValueError: If it is no request.
-    """
-    asked = json.loads(body.decode(), object_hook=_unwrapped)
-    if not isinstance(asked, dict) or ("instances" in asked) == ("inputs" in asked):
-        raise ValueError('The request must be a JSON object with "instances" or "inputs".')
-    if not isinstance(asked.get("signature_name", ""), str):
-        raise ValueError("`signature_name` must be a string.")
-    return asked
+def _version(match: re.Match[str]) -> tuple[int | None, str]:
+    number = match["version"]
+    if number is not None and (len(number) > 40 or int(number) >= 2**63):
+        raise ValueError(f"Failed to convert version: {number[:50]} to numeric.")
+    return None if number is None else int(number), unquote(match["label"] or "")
 
 
-def _unwrapped(read: dict[str, Any]) -> Any:
-    """Returns the bytes of {"b64": "..."}, and any other object as it is."""
-    if [*read] != ["b64"]:
-        return read
-    if not isinstance(read["b64"], str):
-        raise ValueError('"b64" must be a string.')
-    return b64decode(read["b64"])
-
-
-def to_inputs(asked: Mapping[str, Any], signature: Signature | None) -> dict[str, Any]:
-    """Returns the inputs of a request by name: "inputs" as they are, "instances" as columns."""
-    only = next(iter(signature.inputs)) if signature and len(signature.inputs) == 1 else None
-    if "inputs" in asked:
-        inputs = asked["inputs"]
-        if not isinstance(inputs, dict) and only is not None:
-            return {only: inputs}
-        if not isinstance(inputs, dict):
-            raise ValueError('"inputs" must be an object: {"name": [...]}.')
-        return inputs
-    rows = asked["instances"]
-    if not isinstance(rows, list) or not rows:
-        raise ValueError('"instances" must be a list of rows, at least one.')
-    if only is not None and not isinstance(rows[0], dict):
-        return {only: rows}
-    if not all(isinstance(row, dict) and row.keys() == rows[0].keys() for row in rows):
-        raise ValueError('"instances" must be objects with the same names: [{"name": ...}, ...].')
-    for name, tensor in (signature.inputs if signature else {}).items():
-        if name in rows[0] and tensor.shape == ():
-            raise ValueError(f'{name!r} is one for all rows: ask by "inputs", not "instances".')
-    return {name: [row[name] for row in rows] for name in rows[0]}
-
-
-def to_answer(outputs: Mapping[str, np.ndarray[Any, Any]], rows: bool) -> dict[str, Any]:
-    """Returns outputs as TensorFlow Serving does: "predictions" a row, or "outputs" by column.
-
-    A single output stands for itself. Strings of an output named `..._bytes` become {"b64": ...}.
-    """
-    lists = {name: _encoded(name, array) for name, array in outputs.items()}
-    if not rows:
-        return {"outputs": lists if len(lists) > 1 else next(iter(lists.values()))}
-    sizes = {array.shape[:1] for array in outputs.values()}
-    if len(sizes) != 1 or sizes == {()}:
-        raise ValueError('The outputs differ in their rows: ask by "inputs", not "instances".')
-    if len(lists) == 1:
-        return {"predictions": next(iter(lists.values()))}
-    names = [*lists]
-    values = zip(*lists.values(), strict=True)
-    return {"predictions": [dict(zip(names, row, strict=True)) for row in values]}
-
-
-def _encoded(name: str, array: np.ndarray[Any, Any]) -> Any:
-    if array.dtype == object and name.endswith("_bytes"):
-        wrapped = np.empty(array.size, object)
-        wrapped[:] = [{"b64": b64encode(value).decode()} for value in array.flat]
-        return wrapped.reshape(array.shape).tolist()
-    return as_lists(array)
-
-
-def _ok(answer: Any) -> tuple[int, str, bytes]:
-    return 200, JSON, _json(answer)
-
-
-def _json(answer: Any) -> bytes:
-    return json.dumps(answer, ensure_ascii=False).encode("utf-8", "replace")
+def _ok(answer: Any) -> Answer:
+    return 200, JSON, to_json(answer)

@@ -1,18 +1,20 @@
 """`Server`: folders of SavedModels by TensorFlow Serving's gRPC and REST interfaces."""
 
+import asyncio
 import logging
 import signal
 import threading
-from collections.abc import Mapping
+from collections.abc import Coroutine, Mapping
 from pathlib import Path
 from typing import Any, Self
 
-from tfrecs.serving.rest import RestServer
+from tfrecs.serving.http import http_server, listen
+from tfrecs.serving.rest import Rest
 from tfrecs.serving.rpc import grpc_server
 from tfrecs.serving.service import Limits, Service
 
 logger = logging.getLogger("tfrecs")
-_STOP_SECONDS = 0.1  # in which a listening thread sees that it shall stop
+_GRACE = 1.0  # seconds for the last bytes of answers
 
 
 class Server:
@@ -43,42 +45,37 @@ class Server:
         limits: Limits | None = None,
         poll_seconds: float = 2.0,
     ) -> None:
-        self.service = Service(models, limits or Limits())
-        self._poll_seconds = poll_seconds
-        self._stopped = threading.Event()
-        self._rest = RestServer((host, rest_port), self.service)
+        self.service = Service(models, limits or Limits(), poll_seconds)
+        self.rest = Rest(self.service)
+        self._socket = listen(host, rest_port)
+        self.rest_port: int = self._socket.getsockname()[1]
+        # one thread for the network of both interfaces; TensorFlow runs in threads of its own
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, name="network", daemon=True)
+        self._thread.start()
         try:
-            self._grpc, self.grpc_port = grpc_server(f"{host}:{grpc_port}", self.service)
+            self._grpc, self.grpc_port = self._call(self._bound(f"{host}:{grpc_port}"))
         except OSError:
-            self._rest.server_close()
+            self._socket.close()
+            self._end()
             raise
-        self.rest_port: int = self._rest.server_address[1]
-        self._threads = [
-            threading.Thread(
-                target=self._rest.serve_forever, args=(_STOP_SECONDS,), name="rest", daemon=True
-            ),
-            threading.Thread(target=self._watch, name="versions", daemon=True),
-        ]
+        self._http = http_server(self.rest, self.service.limits)
+        self._serving: Any = None
+
+    async def _bound(self, address: str) -> tuple[Any, int]:
+        return grpc_server(address, self.service)
+
+    def _call(self, what: Coroutine[Any, Any, Any]) -> Any:
+        return asyncio.run_coroutine_threadsafe(what, self._loop).result()
 
     def start(self) -> Self:
         """Loads the models and listens; a model that does not load yet is tried again."""
-        self.poll()
-        self._grpc.start()
-        for thread in self._threads:
-            thread.start()
+        self.service.watch()
+        self._call(self._grpc.start())
+        self._serving = asyncio.run_coroutine_threadsafe(
+            self._http.serve(sockets=[self._socket]), self._loop
+        )
         return self
-
-    def poll(self) -> None:
-        """Looks for new versions of every model, once."""
-        for name, model in self.service.models.items():
-            try:
-                model.poll()
-            except OSError as error:  # a file left while it was looked at
-                logger.warning("%s could not be looked at: %s", name, error)
-
-    def _watch(self) -> None:
-        while not self._stopped.wait(self._poll_seconds):
-            self.poll()
 
     def stop(self, seconds: float = 10.0) -> bool:
         """Refuses new requests, waits for those that run, frees the models.
@@ -90,16 +87,24 @@ class Server:
             Whether all requests were answered.
         """
         answered = self.service.stop(seconds)
-        self._stopped.set()
-        self._grpc.stop(1.0).wait()
-        self._rest.shutdown()
-        self._rest.server_close()
-        for thread in self._threads:
-            thread.join(seconds)
+        for model in self.service.models.values():
+            model.stop_watching()
+        self._http.should_exit = True
+        self._call(self._grpc.stop(_GRACE))
+        if self._serving is not None:
+            self._serving.result(seconds + 2 * _GRACE)
+        self._socket.close()
+        self._end()
         if answered:
             for model in self.service.models.values():
                 model.close()
         return answered
+
+    def _end(self) -> None:
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join(_GRACE)
+        if not self._thread.is_alive():
+            self._loop.close()
 
     def run(self, seconds: float = 10.0) -> bool:
         """Serves until SIGTERM or Ctrl-C, then stops; call it from the main thread.

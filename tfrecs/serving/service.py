@@ -1,47 +1,34 @@
 """What the server does, apart from how it is asked: models by name, and requests to them."""
 
+import asyncio
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TypeVar
 
 from tfrecs import checks
-from tfrecs.serving.batching import Arrays, Batcher
+from tfrecs.serving.batching import Arrays, Batcher, too_late
 from tfrecs.serving.c_api import SessionError
-from tfrecs.serving.codes import NAMES, NOT_FOUND, UNAVAILABLE, code_of
+from tfrecs.serving.codes import (
+    FAILED_PRECONDITION,
+    INVALID_ARGUMENT,
+    NAMES,
+    NOT_FOUND,
+    UNAVAILABLE,
+    code_of,
+)
+from tfrecs.serving.limits import Limits as Limits
 from tfrecs.serving.monitoring import Monitoring
-from tfrecs.serving.session import Session
-from tfrecs.serving.versions import Loaded, Versions
+from tfrecs.serving.session import Session, version_number
+from tfrecs.serving.versions import Loaded, Policy, Versions
 from tfrecs.serving.warming import warm_up
 
 UNNAMED = ""  # a request that names no model served here must not grow the metrics
-
-
-@dataclass(frozen=True)
-class Limits:
-    """What a request may cost.
-
-    Args:
-        request_bytes: Most bytes of a request. Defaults to 32 MiB.
-        seconds: How long a request may wait for its turn. Defaults to 10.
-        batch_rows: Most rows of a batch of several requests. Defaults to 256.
-        waiting: Most requests that wait; more are refused. Defaults to 1,000.
-        slots: Batches run at a time, for each model. Defaults to 2.
-    """
-
-    request_bytes: int = 32 * 2**20
-    seconds: float = 10.0
-    batch_rows: int = 256
-    waiting: int = 1000
-    slots: int = 2
-
-    def __post_init__(self) -> None:
-        for name, value in vars(self).items():
-            checks.positive(name, value)
+_LARGE = 2**16  # bytes or values that are worth a thread of their own
+T = TypeVar("T")
 
 
 def find_models(directory: Path) -> dict[str, Path]:
@@ -54,7 +41,7 @@ def find_models(directory: Path) -> dict[str, Path]:
         raise FileNotFoundError(f"{directory} is no folder. Make one with `tfrecs export`.")
 
     def versioned(path: Path) -> bool:
-        return any(p.name.isdigit() and p.is_dir() for p in path.iterdir())
+        return any(version_number(p.name) is not None and p.is_dir() for p in path.iterdir())
 
     directory = directory.resolve()
     if versioned(directory):
@@ -69,29 +56,41 @@ def find_models(directory: Path) -> dict[str, Path]:
     return found
 
 
+async def aside(size: int, function: Callable[[], T]) -> T:
+    """Runs a function of large values in a thread, so that other requests go on."""
+    return function() if size < _LARGE else await asyncio.to_thread(function)
+
+
 class Service:
     """Models, and requests to them: limits, counts, and waiting for the last ones at the end.
 
     Args:
         models: Folder of versions, by model.
         limits: What a request may cost.
+        poll_seconds: How often `watch` looks for new versions. Defaults to 2.
     """
 
-    def __init__(self, models: Mapping[str, Path], limits: Limits) -> None:
+    def __init__(
+        self, models: Mapping[str, Path], limits: Limits, poll_seconds: float = 2.0
+    ) -> None:
         self.limits = limits
         self.monitoring = Monitoring()
-        self.models = {
-            name: Versions(name, path, self._loader(name)) for name, path in models.items()
-        }
+        self._poll_seconds = poll_seconds
+        self._reloading = threading.Lock()
         self._quiet = threading.Condition()
         self._running = 0
         self.stopping = False
-        for name, model in self.models.items():
-            for gauge in ("served", "waiting"):
-                read = partial(getattr, model, gauge)
-                self.monitoring.gauge(f"tfrecs_{gauge}", read, model_name=name)
+        self.models: dict[str, Versions] = {n: self._versions(n, p) for n, p in models.items()}
         self.monitoring.gauge("tfrecs_running", lambda: self._running)
         self.monitoring.gauge("process_resident_memory_bytes", resident_bytes)
+
+    def _versions(self, name: str, path: Path, policy: Policy | None = None) -> Versions:
+        model = Versions(name, path, self._loader(name), policy)
+        for gauge in ("served", "waiting"):
+            self.monitoring.gauge(
+                f"tfrecs_{gauge}", partial(getattr, model, gauge), model_name=name
+            )
+        return model
 
     def _loader(self, name: str) -> Callable[[Session], Batcher]:
         def load(session: Session) -> Batcher:
@@ -107,8 +106,16 @@ class Service:
 
         return load
 
+    def watch(self) -> None:
+        """Loads the models, and follows their folders from now on."""
+        for model in self.models.values():
+            model.look()
+            model.watch(self._poll_seconds)
+
     def model(self, name: str) -> Versions:
         """Returns a model, or raises NOT_FOUND."""
+        if not name:
+            raise SessionError("The request names no model.", INVALID_ARGUMENT)
         if name not in self.models:
             remedy = checks.did_you_mean(name, self.models)
             raise SessionError(
@@ -116,10 +123,69 @@ class Service:
             )
         return self.models[name]
 
+    def reload(
+        self, models: Mapping[str, tuple[Path, Policy]], labels: Mapping[str, Mapping[str, int]]
+    ) -> None:
+        """Serves these models in place of the present ones; all of them, or nothing changes.
+
+        Args:
+            models: Folder of versions and which are served, by model.
+            labels: Versions by label, by model.
+
+        Raises:
+            SessionError: FAILED_PRECONDITION if a new model does not load, or a label names a
+                version that is not served.
+        """
+        with self._reloading:
+            chosen, fresh = {}, []
+            for name, (path, policy) in models.items():
+                known = self.models.get(name)
+                if known is not None and known.directory == path:
+                    chosen[name] = known
+                    continue
+                chosen[name] = Versions(name, path, self._loader(name), policy)
+                fresh.append(name)
+            before = {name: model.policy for name, model in chosen.items()}
+            try:
+                for name, model in chosen.items():
+                    model.policy = models[name][1]
+                    model.poll()
+                    _check_labels(model, labels.get(name, {}))
+            except Exception:
+                for name in fresh:
+                    chosen[name].close()
+                for name, policy in before.items():
+                    chosen[name].policy = policy
+                raise
+            leaving = [m for name, m in self.models.items() if chosen.get(name) is not m]
+            for name in fresh:
+                chosen[name] = self._adopted(chosen[name])
+            for name, model in chosen.items():
+                model.labels = dict(labels.get(name, {}))
+            self.models = chosen
+            for model in leaving:
+                model.close()
+
+    def _adopted(self, model: Versions) -> Versions:
+        for gauge in ("served", "waiting"):
+            read = partial(getattr, model, gauge)
+            self.monitoring.gauge(f"tfrecs_{gauge}", read, model_name=model.name)
+        model.watch(self._poll_seconds)
+        return model
+
+    @property
+    def troubles(self) -> list[str]:
+        """Why the server is not ready; empty if every model answers and is watched."""
+        if self.stopping:
+            return ["The server stops."]
+        models = self.models.values()
+        silent = [f"{m.name} has no version that answers." for m in models if not m.served]
+        return silent + [f"The folder of {m.name} is not watched." for m in models if not m.watched]
+
     @property
     def ready(self) -> bool:
-        """Whether every model has a version that answers."""
-        return not self.stopping and all(m.served for m in self.models.values())
+        """Whether every model has a version that answers, and its folder is watched."""
+        return not self.troubles
 
     @contextmanager
     def request(self, name: str, entrypoint: str) -> Iterator[None]:
@@ -131,7 +197,7 @@ class Service:
             if self.stopping:
                 raise SessionError("The server stops.", UNAVAILABLE)
             yield
-        except Exception as error:
+        except BaseException as error:
             status = NAMES.get(code_of(error), "UNKNOWN")
             raise
         finally:
@@ -142,17 +208,18 @@ class Service:
                 self._running -= 1
                 self._quiet.notify_all()
 
-    def predict(
-        self,
-        loaded: Loaded,
-        signature: str,
-        inputs: Mapping[str, Any],
-        seconds: float | None = None,
+    async def predict(
+        self, loaded: Loaded, signature: str, arrays: Arrays, seconds: float | None = None
     ) -> Arrays:
         """Asks a version; `seconds` is the client's own limit, where it has one."""
-        arrays = loaded.session.to_arrays(signature, inputs)
-        limit = self.limits.seconds
-        outputs: Arrays = loaded.runner.run(signature, arrays, min(limit, seconds or limit))
+        self.limits.check(loaded.signatures[signature], arrays)
+        limit = min(self.limits.seconds, seconds or self.limits.seconds)
+        answer = loaded.runner.submit(signature, arrays, limit)
+        try:
+            outputs: Arrays = await asyncio.wait_for(asyncio.wrap_future(answer), limit)
+        except TimeoutError as error:  # what TensorFlow runs already is ended, for nobody
+            raise too_late() from error
+        self.limits.check_values(sum(array.size for array in outputs.values()), "an answer")
         return outputs
 
     def stop(self, seconds: float) -> bool:
@@ -160,6 +227,19 @@ class Service:
         self.stopping = True
         with self._quiet:
             return self._quiet.wait_for(lambda: not self._running, seconds)
+
+
+def _check_labels(model: Versions, labels: Mapping[str, int]) -> None:
+    if not model.served:
+        said = "; ".join(state.message for state in model.seen()) or f"nothing in {model.directory}"
+        raise SessionError(f"{model.name} has no version that loads: {said}", FAILED_PRECONDITION)
+    for label, version in labels.items():
+        if version not in model.serves:
+            raise SessionError(
+                f"The label {label!r} of {model.name} names version {version}, which is not "
+                f"served: {sorted(model.serves)} are.",
+                FAILED_PRECONDITION,
+            )
 
 
 def resident_bytes() -> float:

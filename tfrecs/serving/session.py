@@ -17,7 +17,6 @@ import difflib
 import json
 import os
 import sys
-from base64 import b64decode
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -27,21 +26,32 @@ import numpy as np
 if TYPE_CHECKING or __package__:
     from tfrecs.serving import c_api
     from tfrecs.serving.c_api import SessionError, as_lists
-    from tfrecs.serving.meta_graph import Signature, Tensor, read_signatures, to_array
+    from tfrecs.serving.meta_graph import Signature, Tensor, read_signatures, to_array, unwrapped
 else:  # run by path
     import c_api
     from c_api import SessionError, as_lists
-    from meta_graph import Signature, Tensor, read_signatures, to_array
+    from meta_graph import Signature, Tensor, read_signatures, to_array, unwrapped
 
 
 def find_version(path: Path) -> Path:
     """Returns `path` if it is a SavedModel, else the greatest of its numbered versions."""
     if (path / "saved_model.pb").is_file():
         return path
-    versions = [file.parent for file in path.glob("*/saved_model.pb") if file.parent.name.isdigit()]
+    numbered = ((version_number(f.parent.name), f.parent) for f in path.glob("*/saved_model.pb"))
+    versions = {number: folder for number, folder in numbered if number is not None}
     if not versions:
         raise FileNotFoundError(f"{path} holds neither saved_model.pb nor numbered versions.")
-    return max(versions, key=lambda version: int(version.name))
+    return versions[max(versions)]
+
+
+def version_number(name: str) -> int | None:
+    """Returns the version that a folder's name tells: ASCII digits that an int64 holds.
+
+    >>> version_number("0012"), version_number("²"), version_number("9" * 30)
+    (12, None, None)
+    """
+    digits = name.isascii() and name.isdecimal() and len(name) < 40
+    return int(name) if digits and int(name) < 2**63 else None
 
 
 def _lookup(named: Mapping[str, Any], name: str, what: str) -> Any:
@@ -180,7 +190,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def _load(text: str) -> Any:
     """Reads JSON in which {"b64": "..."} stands for bytes, as in TF Serving's REST bodies."""
-    return json.loads(text, object_hook=lambda o: b64decode(o["b64"]) if [*o] == ["b64"] else o)
+    return json.loads(text, object_hook=unwrapped)
 
 
 def _answer(given: argparse.Namespace) -> Any:

@@ -20,7 +20,7 @@ MIXED = 1e-2  # what float16 products leave of a score
 
 def config_round_trip(world: World) -> None:
     """The config is JSON, and a model built from it has the same config and shapes."""
-    model = world.build()
+    model = world.untrained
     config = model.get_config()
     copy = type(model).from_config(json.loads(json.dumps(config)))
     copy(tensors(world.features))
@@ -44,6 +44,16 @@ def save_and_load(world: World) -> None:
     expect_close(scores(loaded, world.features), scores(model, world.features), "Loaded scores")
 
 
+def dropout(world: World) -> None:
+    """Dropout is of training alone: outside it, its rate changes no score."""
+    model = world.build()
+    before = scores(model, world.features)
+    for layer in model._flatten_layers():
+        if isinstance(layer, keras.layers.Dropout):
+            layer.rate = 0.5
+    expect_close(scores(model, world.features), before, "Scores at a dropout of 0.5")
+
+
 def saved(model: keras.Model) -> list[np.ndarray]:
     """Returns the weights that training may change."""
     return [np.asarray(w) for w in model.get_weights()]
@@ -51,7 +61,7 @@ def saved(model: keras.Model) -> list[np.ndarray]:
 
 def unknown_batch_size(world: World) -> None:
     """One graph serves batches of any size, and lists of any length."""
-    model = world.build()
+    model = world.untrained
     traced = tf.function(lambda batch: pair_scores(model, batch), autograph=False)
     graph = traced.get_concrete_function(signature(world.features))
     for size in (1, SOME, len(world.table)):
@@ -63,7 +73,7 @@ def unknown_batch_size(world: World) -> None:
 
 def batch_independence(world: World) -> None:
     """A row's score does not depend on the rows around it."""
-    model = world.build()
+    model = world.untrained
     whole = scores(model, world.features)
     for row in range(SOME):
         alone = scores(model, _rows(world.features, slice(row, row + 1)))
@@ -72,7 +82,7 @@ def batch_independence(world: World) -> None:
 
 def row_order(world: World) -> None:
     """The scores follow the rows when these change places."""
-    model = world.build()
+    model = world.untrained
     order = np.random.default_rng(0).permutation(len(world.table))
     shuffled = scores(model, {name: value[order] for name, value in world.features.items()})
     expect_close(shuffled, scores(model, world.features)[order], "Scores of shuffled rows")
@@ -80,7 +90,7 @@ def row_order(world: World) -> None:
 
 def extra_padding(world: World) -> None:
     """Padding at the end of lists, masked, changes no score."""
-    model = world.build()
+    model = world.untrained
     padded = dict(world.features)
     for name in world.lists:
         for key in (name, f"{name}_mask"):
@@ -91,7 +101,7 @@ def extra_padding(world: World) -> None:
 
 def unknown_ids(world: World) -> None:
     """Rows of which every id is unknown, or missing, have finite scores."""
-    model = world.build()
+    model = world.untrained
     for place in (UNKNOWN_ID, PADDING_ID):
         batch = dict(world.features)
         for name, value in world.features.items():
@@ -104,7 +114,7 @@ def unknown_ids(world: World) -> None:
 
 def call_equals_score(world: World) -> None:
     """`call` of candidate lists equals `score(query, candidate)`, of lists and of all."""
-    model = world.build()
+    model = world.untrained
     batch = tensors(world.features)
     query, candidate = model.query(batch), model.candidate(batch)
     every = ops.convert_to_numpy(model.score(query, candidate))  # (B, B)
@@ -125,7 +135,7 @@ def call_equals_score(world: World) -> None:
 
 def mixed_precision(world: World) -> None:
     """Under mixed_float16 the scores stay within 1e-2, and the loss is finite."""
-    plain = world.build()
+    plain = world.untrained
     before = keras.config.dtype_policy()
     keras.config.set_dtype_policy("mixed_float16")
     try:
@@ -156,7 +166,7 @@ def jit(world: World) -> None:
 
 def is_retriever(world: World) -> bool:
     """Whether the model maps queries and candidates apart."""
-    return isinstance(world.build(), Retriever)
+    return isinstance(world.untrained, Retriever)
 
 
 def _rows(batch: dict[str, np.ndarray], rows: slice) -> dict[str, np.ndarray]:

@@ -17,6 +17,7 @@ Run = Callable[[World], None]
 ALWAYS: tuple[Run, ...] = (
     inference.config_round_trip,
     inference.save_and_load,
+    inference.dropout,
     inference.unknown_batch_size,
     inference.batch_independence,
     inference.row_order,
@@ -41,9 +42,9 @@ def check_model(case: ModelCase) -> Iterator[Check]:
 
     Every model: its config and its `.keras` file give it back; one graph serves any batch size; a
     row's score depends neither on its batch nor on its order; unknown and missing ids have finite
-    scores; mixed precision and XLA change nothing that matters; every weight gets a gradient; 32
-    rows are learned by heart; a seed decides everything; a run that resumes ends as one that was
-    not broken off; JAX gives the same scores to 1e-5.
+    scores; dropout is of training alone; mixed precision and XLA change nothing that matters;
+    every weight gets a gradient; 32 rows are learned by heart; a seed decides everything; a run
+    that resumes ends as one that was not broken off; JAX gives the same scores to 1e-5.
 
     With lists among its features: more padding changes nothing. The SavedModel answers raw rows as
     Python does, in a process without tfrecs. A Retriever: `call` equals `score` of `query` and

@@ -13,6 +13,7 @@ import tensorflow as tf
 from keras import ops
 
 from tfrecs.features import FeatureTransform
+from tfrecs.models import RecModel
 from tfrecs.spec import Cross, FeatureSpec
 from tfrecs.testing.case import Batch, expect, expect_finite
 from tfrecs.testing.data import checkerboard as board_of
@@ -25,7 +26,7 @@ NUM_ITEMS, LENGTH = 10, 6  # of the sequences
 
 def gradients(world: World) -> None:
     """Every trainable weight gets a gradient that is finite and not all zero."""
-    model, loss = world.build(), world.case.loss()
+    model, loss = world.untrained, world.case.loss()
     batch = tensors(world.batch)
     variables = [variable.value for variable in model.trainable_variables]
     with tf.GradientTape() as tape:
@@ -41,7 +42,7 @@ def gradients(world: World) -> None:
 
 def overfit(world: World) -> None:
     """32 rows are learned by heart: their loss falls to a tenth."""
-    model = world.compiled()
+    model = world.as_new()
     before = world.loss(model)
     world.fit(model, steps=world.case.steps)
     after = world.loss(model)
@@ -100,17 +101,18 @@ class _Notes(keras.callbacks.Callback):
 def _three_runs(world: World) -> tuple[_Notes, _Notes, _Notes]:
     """Returns the notes of a run, of one that is broken off, and of its resumption."""
     straight, broken_off, resumed = _Notes(), _Notes(until=BREAK), _Notes()
-    _fit(world, straight)
+    _fit(world, world.as_new(), straight)
     with tempfile.TemporaryDirectory() as directory:
         backup = str(Path(directory) / "backup")
         with suppress(_BrokenOffError):
-            _fit(world, keras.callbacks.BackupAndRestore(backup), broken_off)
-        _fit(world, keras.callbacks.BackupAndRestore(backup), resumed)
+            _fit(world, world.compiled(), keras.callbacks.BackupAndRestore(backup), broken_off)
+        # the backup must replace all that a whole run has left in this model, or they differ
+        _fit(world, straight.model, keras.callbacks.BackupAndRestore(backup), resumed)
     return straight, broken_off, resumed
 
 
-def _fit(world: World, *callbacks: keras.callbacks.Callback) -> None:
-    world.fit(world.compiled(), epochs=EPOCHS, batch_size=BATCH_SIZE, callbacks=list(callbacks))
+def _fit(world: World, model: RecModel, *callbacks: keras.callbacks.Callback) -> None:
+    world.fit(model, epochs=EPOCHS, batch_size=BATCH_SIZE, callbacks=list(callbacks))
 
 
 def _expect_same(first: _Notes, second: _Notes, place: int, when: str) -> None:
@@ -195,6 +197,6 @@ def _train(
         batch = world.case.batch(batch)
     if labels is not None:
         batch = {**batch, world.case.label: labels}
-    model = world.compiled(model=world.case.build(transform.spec))
+    model = world.as_new(transform.spec)
     world.fit(model, batch, steps=world.case.steps)
     return model, transform

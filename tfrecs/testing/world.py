@@ -23,6 +23,7 @@ class World:
 
     def __init__(self, case: ModelCase) -> None:
         self.case = case
+        self._new: dict[FeatureSpec, tuple[RecModel, list[np.ndarray]]] = {}
 
     @cached_property
     def table(self) -> pa.Table:
@@ -58,6 +59,29 @@ class World:
         """Returns a new model with all its weights."""
         model = self.case.build(self.spec)
         model({name: ops.convert_to_tensor(value) for name, value in self.features.items()})
+        return model
+
+    @cached_property
+    def untrained(self) -> RecModel:
+        """A model for checks that leave its weights alone."""
+        return self.build()
+
+    def as_new(self, spec: FeatureSpec | None = None) -> RecModel:
+        """Returns a compiled model as its constructor leaves it, to be trained by `fit`.
+
+        It is one object a spec, whose weights and optimizer are set back: so its training step is
+        traced once. A model with a `fit` of its own is built anew.
+        """
+        spec = spec or self.spec
+        if spec in self._new:
+            model, values = self._new[spec]
+            for variable, value in zip(_state(model), values, strict=True):
+                variable.assign(value)
+            return model
+        model = self.compiled(model=None if spec == self.spec else self.case.build(spec))
+        if type(model).fit is keras.Model.fit and all(layer.built for layer in model.layers):
+            model.optimizer.build(model.trainable_variables)
+            self._new[spec] = model, [np.asarray(ops.convert_to_numpy(v)) for v in _state(model)]
         return model
 
     def compiled(self, jit: bool = False, model: RecModel | None = None) -> RecModel:
@@ -138,6 +162,10 @@ class World:
                 if owner.role == "candidate" and isinstance(owner, Categorical) and owner.is_id:
                     return feature.name
         return None
+
+
+def _state(model: RecModel) -> list[Any]:
+    return [*model.variables, *model.optimizer.variables]
 
 
 def tensors(batch: Batch) -> Batch:

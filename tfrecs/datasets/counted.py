@@ -1,0 +1,71 @@
+"""What is counted of events when they are read: ties of time, repeated pairs, the dates."""
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from tfrecs.datasets.moments import date_of
+
+_EARLY = 315_532_800  # 1980 in seconds
+_LATE = 4_102_444_800  # 2100
+
+
+def repeats(events: pa.Table, found: dict[str, str | None]) -> list[str]:
+    """Returns sentences on events at equal times of one user, and on pairs that come again.
+
+    Args:
+        events: With ids, and times as integers.
+        found: The columns of user, item and time; `None` where there is none.
+
+    Example:
+
+    >>> events = pa.table({"u": ["a", "a", "b"], "i": ["x", "x", "y"], "t": [5, 5, 5]})
+    >>> for note in repeats(events, {"user": "u", "item": "i", "time": "t"}): print(note)
+    2 of 3 events share their time with another one of the same user: rows are in order.
+    1 of 3 events repeats a pair of user and item; all are kept.
+    """
+    user, item, time = (found.get(part) for part in ("user", "item", "time"))
+    if user is None or item is None:
+        return []
+    users, items = _codes(events[user]), _codes(events[item])
+    total, notes = events.num_rows, []
+    if time is not None:
+        moments = np.unique(np.asarray(events[time]), return_inverse=True)[1]
+        _, counts = np.unique(users * (moments.max(initial=0) + 1) + moments, return_counts=True)
+        tied = int(counts[counts > 1].sum())
+        if tied:
+            verb = "share their" if tied > 1 else "shares its"
+            notes.append(
+                f"{tied:,} of {total:,} events {verb} time with another one of the same user: "
+                "rows are in order."
+            )
+    distinct = pc.count_distinct(pa.array(users * (items.max(initial=0) + 1) + items)).as_py()
+    again = total - distinct
+    if again:
+        verb = "repeat" if again > 1 else "repeats"
+        notes.append(f"{again:,} of {total:,} events {verb} a pair of user and item; all are kept.")
+    return notes
+
+
+def dates(times: pa.ChunkedArray, unit: str) -> str:
+    """Returns the first and the last time as UTC dates, and what is odd about them.
+
+    Example:
+
+    >>> dates(pa.chunked_array([[0, 86_400]]), "s")
+    '1970-01-01 00:00:00 to 1970-01-02 00:00:00 UTC; if these are no dates, only their order counts'
+    """
+    bounds = pc.min_max(times).as_py()
+    told = f"{date_of(bounds['min'], unit)} to {date_of(bounds['max'], unit)} UTC"
+    seconds = bounds["max"] / {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}[unit]
+    if not _EARLY <= seconds <= _LATE:
+        told += "; if these are no dates, only their order counts"
+    return told
+
+
+def _codes(ids: pa.ChunkedArray) -> np.ndarray:
+    """Returns a number for each id, int64."""
+    column = ids.combine_chunks()
+    found = pc.fill_null(column.dictionary_encode().indices, -1).to_numpy()
+    codes: np.ndarray = found.astype(np.int64)
+    return codes

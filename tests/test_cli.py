@@ -312,3 +312,25 @@ def test_an_argument_reaches_the_model(own_tables, capsys):
     assert run(arguments, capsys)[0] == 0
     said = json.loads((own_tables / "r2" / "run.json").read_text())
     assert said["options"]["arguments"] == {"temperature": 0.5}
+
+
+def test_compare_tells_which_run_is_better_on_the_same_users(trained, own_tables, capsys):
+    files = ["--events", own_tables / "events.parquet", "--items", own_tables / "items.csv"]
+    other = own_tables / "short"
+    given = ["--epochs", 1, "--batch-size", 60, "--embedding-dim", 2, "--output", other]
+    assert run(["train", *files, *given], capsys)[0] == 0
+    code, out, _ = run(["compare", trained, other], capsys)
+    assert code == 0
+    assert re.search(r"ndcg@10 +0\.\d{4} +0\.\d{4} +[-+]0\.\d{4}", out)
+    assert "difference: short minus run; 200 resamples of the same users" in " ".join(out.split())
+    assert "60 users" in out
+
+
+def test_runs_of_other_events_are_not_compared(trained, own_tables, capsys):
+    files = ["--events", own_tables / "events.parquet", "--items", own_tables / "items.csv"]
+    other = own_tables / "random"
+    given = ["--epochs", 1, "--protocol", "random", "--output", other]
+    assert run(["train", *files, *given], capsys)[0] == 0
+    code, _, err = run(["compare", trained, other], capsys)
+    assert code == 1
+    assert "`second` must be a run of the same protocol" in " ".join(err.split())

@@ -52,7 +52,7 @@ def test_leave_last_out_holds_out_the_latest_event_and_the_later_row_of_a_tie(ev
     assert items(split.test) == ["r", "v"]
     assert items(split.train) == ["p", "q", "s", "t", "u"]
     assert split.validation is None
-    assert split.protocol == "leave last out"
+    assert split.protocol == "leave last out, ties of time by row for 50 % of them"
 
 
 def test_leave_last_out_gives_validation_the_event_before(events):
@@ -215,3 +215,22 @@ def test_an_empty_part_is_refused(events):
 def test_an_empty_table_is_refused(events, maker):
     with pytest.raises(ValueError, match=r"leaves no event|empty table"):
         MAKERS[maker](events.slice(0, 0), 0)
+
+
+def test_ties_of_time_are_told_in_the_protocols_line():
+    spec = FeatureSpec((Categorical("user", is_id=True), Timestamp("at", "time")))
+    days = pa.table({"user": list("aabbcdefgh"), "at": [1, 2, 2, 2, 2, 3, 3, 3, 3, 3]})
+    split = splits.by_time(days, spec, fraction=0.1)
+    assert split.test.num_rows == 5
+    assert split.protocol == (
+        "by time, last 50 % of events, those at the cutoff's own time with them"
+    )
+    exact = splits.by_time(days.set_column(1, "at", pa.array(range(10))), spec, fraction=0.1)
+    assert exact.protocol == "by time, last 10 % of events"
+    # of a and b, who have two events, b's are of one time
+    assert splits.leave_last_out(days, spec).protocol == (
+        "leave last out, ties of time by row for 50 % of them"
+    )
+    three = pa.table({"user": list("aaa"), "at": [1, 1, 2]})
+    assert splits.leave_last_out(three, spec).protocol == "leave last out"
+    assert "ties" in splits.leave_last_out(three, spec, validation=True).protocol

@@ -73,3 +73,34 @@ def test_a_grown_transform_is_saved_and_read(tmp_path):
 def test_what_is_no_transform_is_refused():
     with pytest.raises(TypeError, match="`transform` must be a FeatureTransform"):
         expand_vocabulary(None, pa.table({"item": ["a"]}))
+
+
+@pytest.mark.parametrize("saved", [False, True], ids=["in memory", "through files"])
+def test_what_is_rare_keeps_its_count_until_it_enters(tmp_path, saved):
+    transform = adapted(Categorical("item", min_count=3), item=["x", "x", "x", "old"])
+    day = pa.table({"item": ["new", "x", "old", "other"]})
+    known = []
+    for number in range(3):
+        if saved:
+            transform.save(tmp_path / str(number))
+            transform = FeatureTransform.load(tmp_path / str(number))
+        transform = expand_vocabulary(transform, day)
+        known.append(transform.vocabulary("item").tolist())
+    # old has 1 + 2 on the second day, new and other 3 on the third; ties are by value
+    assert known == [["x"], ["x", "old"], ["x", "old", "new", "other"]]
+    # x 3 + 3, old 1 + 3, new 3, other 3: no event is lost, and none is left unknown
+    assert transform.counts("item").tolist() == [0, 0, 6, 4, 3, 3]
+
+
+def test_a_known_value_may_be_rare_in_the_new_rows():
+    transform = adapted(Categorical("item", min_count=2), item=["x", "x"])
+    grown = expand_vocabulary(transform, pa.table({"item": ["x", "y"]}))
+    assert grown.counts("item").tolist() == [0, 1, 3]
+
+
+def test_a_damaged_file_of_rare_values_is_named(tmp_path):
+    transform = adapted(Categorical("item", min_count=2), item=["x", "x", "y"])
+    transform.save(tmp_path / "saved")
+    (tmp_path / "saved" / "item.rare.parquet").write_bytes(b"no parquet")
+    with pytest.raises(ValueError, match=r"a whole folder.*item\.rare\.parquet"):
+        FeatureTransform.load(tmp_path / "saved")

@@ -202,3 +202,29 @@ def test_asking_for_what_a_feature_has_not(spec, table, adapted):
         FeatureTransform([Categorical("a")])
     with pytest.raises(TypeError, match="`feature` must be a feature with a column"):
         columns.read(table, Cross("c", features=("a", "b")))
+
+
+@pytest.mark.parametrize("column", ["i", "s", "t"])
+@pytest.mark.parametrize("kind", [float, bool])
+@pytest.mark.parametrize("door", ["arrow", "tensors", "numpy", "lists"])
+def test_no_door_takes_floats_or_booleans_for_ids(column, kind, door):
+    spec = FeatureSpec(
+        (
+            Categorical("i", dtype="int64"),
+            Sequence("s", "query", "int64", max_length=2),
+            Timestamp("t"),
+        )
+    )
+    rows = {"i": [1, 2], "s": [[1], [2]], "t": [1, 2]}
+    transform = FeatureTransform(spec).adapt(pa.table(rows))
+    wrong = np.array(rows[column]).astype(kind)
+    given = {
+        "arrow": lambda: transform.encode(pa.table({column: wrong.tolist()}), [column]),
+        "tensors": lambda: transform(
+            {**{k: tf.constant(v, tf.int64) for k, v in rows.items()}, column: tf.constant(wrong)}
+        ),
+        "numpy": lambda: transform({**{k: np.array(v) for k, v in rows.items()}, column: wrong}),
+        "lists": lambda: transform({**rows, column: wrong.tolist()}),
+    }
+    with pytest.raises(TypeError, match=r"must be .*int.*Received: '(double|float|bool)"):
+        given[door]()

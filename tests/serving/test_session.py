@@ -219,3 +219,15 @@ def test_a_failing_command_says_why_and_exits_with_2(saved_model, capsys, argume
     captured = capsys.readouterr()
     assert message in captured.err
     assert captured.out == ""
+
+
+def test_the_library_is_found_by_the_name_of_its_platform(tmp_path, monkeypatch):
+    monkeypatch.setattr(c_api, "package", lambda name: tmp_path)
+    with pytest.raises(
+        SessionError, match=r"neither libtensorflow_cc\.so\.2 \(Linux\) nor .*macOS"
+    ):
+        c_api.shared_library("cc")
+    (tmp_path / "libtensorflow_cc.2.dylib").touch()
+    assert c_api.shared_library("cc").name == "libtensorflow_cc.2.dylib"
+    (tmp_path / "libtensorflow_cc.so.2").touch()
+    assert c_api.shared_library("cc").name == "libtensorflow_cc.so.2"

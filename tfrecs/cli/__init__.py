@@ -11,6 +11,7 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table
 
+from tfrecs.cli.compare import compare
 from tfrecs.cli.options import Data, Training, console, errors, shares
 from tfrecs.cli.pipelines import component_app, pipeline_app
 from tfrecs.cli.serve import serve
@@ -174,6 +175,7 @@ def export(
     show.export(console, loaded, saved_models, name or loaded.options.model, recall, index_page)
 
 
+app.command()(compare)
 app.command()(serve)
 app.add_typer(pipeline_app, name="pipeline")
 app.add_typer(component_app, name="component")

@@ -10,7 +10,6 @@ the node that it had not finished, and a changed parameter reruns just what depe
 """
 
 import concurrent.futures as futures
-import fcntl
 import hashlib
 import inspect
 import json
@@ -24,6 +23,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+from filelock import FileLock, Timeout
 
 from tfrecs import checks
 from tfrecs.components import artifacts, worker
@@ -234,12 +235,15 @@ def _new_folder(runs: Path) -> Path:
 def _locked(root: Path) -> Iterator[None]:
     """Lets one run at a time into a root; the lock goes with the process."""
     root.mkdir(parents=True, exist_ok=True)
-    with (root / ".lock").open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise RuntimeError(f"Another run of {root} is under way. Wait for its end.") from error
+    lock = FileLock(root / ".lock", timeout=0)
+    try:
+        lock.acquire()
+    except Timeout as error:
+        raise RuntimeError(f"Another run of {root} is under way. Wait for its end.") from error
+    try:
         yield
+    finally:
+        lock.release()
 
 
 @contextmanager

@@ -94,6 +94,7 @@ def click_quality(
         reference,
         differences,
         calibration=curves,
+        resampled=resampled,
         warnings=beaten(kinds, reference, differences),
     )
 

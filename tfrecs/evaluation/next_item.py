@@ -105,6 +105,7 @@ def next_item_ranking(
         differences=differences,
         warnings=[*warnings, *beaten(kinds, reference, differences)],
         seconds=seconds,
+        resampled=resampled,
     )
 
 

@@ -99,6 +99,7 @@ def full_ranking(
         groups=group_tables(truth, firsts, ks[0]),
         warnings=[*warnings, *beaten(kinds, reference, differences)],
         seconds=seconds,
+        resampled=resampled,
     )
 
 

@@ -88,6 +88,7 @@ def rating_errors(
         kinds=kinds,
         reference=reference,
         differences=differences,
+        resampled=resampled,
         warnings=beaten(kinds, reference, differences),
     )
 

@@ -2,8 +2,10 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, NamedTuple
+
+import numpy as np
 
 from tfrecs import checks
 from tfrecs.evaluation.bootstrap import Estimate
@@ -82,6 +84,7 @@ class Results:
     calibration: Mapping[str, Sequence[Sequence[float]]] = field(default_factory=dict)
     warnings: Sequence[str] = ()
     seconds: Mapping[str, float] = field(default_factory=dict)
+    resampled: Mapping[str, np.ndarray] = field(default_factory=dict, compare=False, repr=False)
 
     @property
     def protocol(self) -> str:
@@ -206,12 +209,15 @@ class Results:
             },
             warnings=[*self.warnings, *other.warnings],
             seconds={**self.seconds, **other.seconds},
+            resampled={**self.resampled, **other.resampled},
         )
 
     def to_dict(self) -> dict[str, Any]:
         """Returns the results as primitives."""
         groups = {name: list(table) for name, table in self.groups.items()}
-        return asdict(self) | {"groups": groups}
+        fields = asdict(replace(self, resampled={})) | {"groups": groups}
+        del fields["resampled"]
+        return fields
 
     def to_json(self) -> str:
         """Returns the results as JSON text."""
@@ -243,6 +249,6 @@ def _cell(metric: str, estimate: Estimate | None) -> str:
     fine = (*LOWER_IS_BETTER, "auc", "gauc")
     digits = 1 if metric.startswith("average_popularity") else 4 if metric in fine else 3
     text = f"{estimate.value:,.{digits}f}"
-    if estimate.low is None or estimate.high is None:
+    if estimate.low is None or estimate.high is None or np.isnan(estimate.value):
         return text
     return f"{text} ±{(estimate.high - estimate.low) / 2:.{digits}f}"

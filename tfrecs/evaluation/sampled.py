@@ -124,6 +124,7 @@ def sampled_ranking(
         kinds=kinds,
         reference=reference,
         differences=differences,
+        resampled=resampled,
         warnings=[*warnings, *beaten(kinds, reference, differences)],
     )
 

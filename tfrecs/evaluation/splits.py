@@ -80,7 +80,8 @@ def random(
 def leave_last_out(events: pa.Table, spec: FeatureSpec, *, validation: bool = False) -> Split:
     """Holds out the last event of each query (user).
 
-    Equal times are ordered by row: the later row is the later event. A query with one event (two,
+    Equal times are ordered by row: the later row is the later event; the protocol's line tells for
+    how many queries the order of rows decides. A query with one event (two,
     with `validation`) keeps it in training and is not tested. The rule looks at one query at a
     time, so a test event may be older than another query's training events; `by_time` forbids it.
 
@@ -105,7 +106,8 @@ def leave_last_out(events: pa.Table, spec: FeatureSpec, *, validation: bool = Fa
     [{'user_id': 'a', 'time': 2}]
     """
     users = codes(events, spec.query_id.name)
-    order = np.lexsort((times_of(events, spec), users))  # stable: equal times stay in row order
+    times = times_of(events, spec)
+    order = np.lexsort((times, users))  # stable: equal times stay in row order
     sorted_users = users[order]
     ends = np.append(np.nonzero(np.diff(sorted_users))[0], events.num_rows - 1)
     counts = np.bincount(users, minlength=len(ends))  # of the users in order of code, as `ends`
@@ -115,7 +117,12 @@ def leave_last_out(events: pa.Table, spec: FeatureSpec, *, validation: bool = Fa
     side[order[ends]] = 1
     if validation:
         side[order[ends - 1]] = 2
-    return _cut(events, side, "leave last out" + (" but one" if validation else ""), validation)
+    protocol = "leave last out" + (" but one" if validation else "")
+    tied = times[order[ends]] == times[order[ends - 1]]
+    if validation:
+        tied |= times[order[ends - 1]] == times[order[ends - 2]]
+    protocol += _ties(tied)
+    return _cut(events, side, protocol, validation)
 
 
 def by_time(
@@ -132,7 +139,8 @@ def by_time(
         events: Table of events with the time of `spec`.
         spec: Names the column.
         fraction: Share of the events for test; the cutoff is that quantile of the times. Events at
-            the cutoff itself all go to test, so ties can make it larger.
+            the cutoff itself all go to test, so ties can make it larger: the protocol's line has
+            the share that it is.
         cutoff: First time of the test, in the column's unit; give it or `fraction`.
         validation: Share of the events just before the cutoff for validation. Defaults to 0.0.
 
@@ -163,7 +171,7 @@ def by_time(
                 )
             )
         side[(side == 0) & (times >= _quantile(earlier, share))] = 2
-    what = f"last {_percent(fraction)} of events" if fraction is not None else f"from {cutoff:g}"
+    what = _last(fraction, side == 1) if fraction is not None else f"from {cutoff:g}"
     return _cut(events, side, f"by time, {what}", validation > 0)
 
 
@@ -285,6 +293,22 @@ def _check_fractions(fraction: float, validation: float) -> None:
 
 def _percent(fraction: float) -> str:
     return f"{100 * fraction:g} %"
+
+
+def _last(fraction: float, test: np.ndarray) -> str:
+    """Returns what a protocol says of the last events: the share that it is, and that was asked."""
+    if abs(fraction * len(test) - np.count_nonzero(test)) <= 1:
+        return f"last {_percent(fraction)} of events"
+    share = _percent(float(f"{np.mean(test):.3g}"))
+    return f"last {share} of events, those at the cutoff's own time with them"
+
+
+def _ties(tied: np.ndarray) -> str:
+    """Returns what a protocol says of queries whose last events are of one time."""
+    if not tied.any():
+        return ""
+    share = _percent(round(float(np.mean(tied)), 3))
+    return f", ties of time by row for {share} of them"
 
 
 def _quantile(times: np.ndarray, fraction: float) -> Any:

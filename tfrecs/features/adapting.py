@@ -133,6 +133,7 @@ class _Learner:
             min_count, max_size = self.feature.min_count, self.feature.max_size  # type: ignore[union-attr]
             values, self.learned.counts[name] = statistic.ranked(min_count, max_size)
             self.learned.add_vocabulary(self.feature, values)
+            self.learned.rare[name] = statistic.rare
             if not len(values):
                 logger.warning("Feature %r has no known value: every value is unknown.", name)
         elif isinstance(statistic, IdCounter):

@@ -70,9 +70,29 @@ def read(feature: Feature, value: Any) -> tf.Tensor | tf.RaggedTensor:
     return value
 
 
+def _kind_of(value: Any) -> str:
+    """Returns NumPy's letter for the kind of values of an array or of a list; "?" of others."""
+    if isinstance(value, list | tuple):
+        nested = value and isinstance(value[0], list | tuple | np.ndarray)
+        kinds = {_kind_of(row) for row in value} if nested else {_letter(v) for v in value}
+        return next((kind for kind in "bf" if kind in kinds), "?")
+    return str(getattr(getattr(value, "dtype", None), "kind", "?"))
+
+
+def _letter(value: Any) -> str:
+    if isinstance(value, bool | np.bool_):
+        return "b"
+    return "f" if isinstance(value, float | np.floating) else "?"
+
+
 def _as_tensor(feature: Feature, value: Any) -> tf.Tensor | tf.RaggedTensor:
     """Takes arrays and Python lists, nested ones as ragged."""
     dtype = raw_dtype(feature)
+    given = _kind_of(value)
+    if dtype.is_integer and given in "bfc":  # TensorFlow would cast them to ids without a word
+        expectation = f"{dtype.name} for {type(feature).__name__} feature `{feature.name}`"
+        name = getattr(getattr(value, "dtype", None), "name", "bool" if given == "b" else "float32")
+        raise TypeError(checks.expected(f"raw['{feature.name}']", expectation, name))
     try:
         if isinstance(value, list) and value and isinstance(value[0], list | tuple):
             return tf.ragged.constant(value, dtype, ragged_rank=1)

@@ -11,6 +11,7 @@ from urllib.parse import quote
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 import tensorflow as tf
 
 from tfrecs import checks
@@ -31,6 +32,8 @@ class Learned:
         counts: int64 `(size,)` frequencies by id, by the same names.
         moments: Mean and 1 / standard deviation of "standard" features.
         boundaries: float32 inner boundaries of binned features.
+        rare: By the same names as `lookups`, a table of `value` and `count`: what was seen less
+            often than `min_count`, and may enter a growing vocabulary later.
     """
 
     spec: FeatureSpec
@@ -39,6 +42,7 @@ class Learned:
     counts: dict[str, np.ndarray] = field(default_factory=dict)
     moments: dict[str, tuple[float, float]] = field(default_factory=dict)
     boundaries: dict[str, np.ndarray] = field(default_factory=dict)
+    rare: dict[str, pa.Table] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         weakref.finalize(self, shutil.rmtree, self.folder, ignore_errors=True)
@@ -65,6 +69,9 @@ class Learned:
             for lookup in self.lookups.values():
                 if isinstance(lookup, Vocabulary):
                     shutil.copy(lookup.path, new / lookup.path.name)
+            for name, table in self.rare.items():
+                if len(table):
+                    pq.write_table(table, new / _rare_file(name))
             np.savez(new / _NUMBERS, **self._numbers())
             (new / _SPEC).write_text(self.spec.to_json(), encoding="utf-8")
 
@@ -102,7 +109,17 @@ class Learned:
             else:
                 getattr(learned, group)[name] = value
         learned.add_hashing()
+        learned._load_rare(directory)
         return learned
+
+    def _load_rare(self, directory: Path) -> None:
+        for name in self.lookups:
+            path = directory / _rare_file(name)
+            if path.is_file():
+                try:
+                    self.rare[name] = pq.read_table(path)
+                except (ValueError, OSError) as error:
+                    raise _damaged(directory, f"{path.name}: {error}") from error
 
     def _load_vocabulary(self, directory: Path, name: str, escaped: bool) -> None:
         feature = self.spec[name]
@@ -133,6 +150,11 @@ def _damaged(directory: Path, why: object) -> ValueError:
 def id_dtype(feature: Feature) -> str:
     """Returns the dtype of the values that a feature looks up."""
     return "string" if feature.kind == "text" else getattr(feature, "dtype", "string")
+
+
+def _rare_file(name: str) -> str:
+    """Returns the name of the file of a feature's rare values."""
+    return quote(name, safe=" ") + ".rare.parquet"
 
 
 def file_name(feature: Feature) -> str:

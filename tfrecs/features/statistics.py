@@ -48,6 +48,8 @@ class ValueCounter:
     def ranked(self, min_count: int, max_size: int | None) -> tuple[pa.Array, np.ndarray]:
         """Returns the values kept, the frequent first and ties by value, and counts by id.
 
+        The others, rarer than `min_count`, are left in `rare`: a table of `value` and `count`.
+
         Returns:
             values: large_string or int64, `(V,)`.
             counts: int64 `(V + 2,)`: missing, unknown (values not kept), then the values.
@@ -59,7 +61,9 @@ class ValueCounter:
         num_missing = pc.sum(table.filter(missing)["count"]).as_py() or 0
         table = table.filter(pc.invert(missing))
         total = pc.sum(table["count"]).as_py() or 0
-        kept = table.filter(pc.greater_equal(table["count"], min_count))
+        frequent = pc.greater_equal(table["count"], min_count)
+        self.rare = table.filter(pc.invert(frequent)).combine_chunks()
+        kept = table.filter(frequent)
         kept = kept.sort_by([("count", "descending"), ("value", "ascending")])
         kept = kept.slice(0, max_size).combine_chunks()
         counts = kept["count"].to_numpy()

@@ -4,6 +4,7 @@ import ctypes
 import functools
 import importlib.util
 import math
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
@@ -67,6 +68,23 @@ def package(name: str) -> Path:
     return Path(spec.submodule_search_locations[0])
 
 
+def shared_library(part: str) -> Path:
+    """Returns the path of a part of TensorFlow's library, "framework" or "cc".
+
+    Wheels for Linux and macOS hold it under other names; those for Windows do not hold it.
+    """
+    root = package("tensorflow")
+    names = (f"libtensorflow_{part}.so.2", f"libtensorflow_{part}.2.dylib")
+    for name in names:
+        if (root / name).is_file():
+            return root / name
+    raise SessionError(
+        f"{root} holds neither {names[0]} (Linux) nor {names[1]} (macOS), so that TensorFlow's C "
+        f"API cannot be called ({sys.platform}). Ask the SavedModel from Python, by "
+        "tf.saved_model.load, or serve it with TensorFlow Serving."
+    )
+
+
 @functools.cache
 def library() -> SimpleNamespace:
     """Opens TensorFlow's shared libraries and declares the functions used here.
@@ -74,9 +92,8 @@ def library() -> SimpleNamespace:
     Slow functions release Python's lock; the others keep it: a thread that gives it away for a
     microsecond may have to wait for it through another's switch interval, 5 milliseconds.
     """
-    root = package("tensorflow")
-    ctypes.CDLL(str(root / "libtensorflow_framework.so.2"), mode=ctypes.RTLD_GLOBAL)
-    path = str(root / "libtensorflow_cc.so.2")
+    ctypes.CDLL(str(shared_library("framework")), mode=ctypes.RTLD_GLOBAL)
+    path = str(shared_library("cc"))
     slow = ctypes.CDLL(path, mode=ctypes.RTLD_GLOBAL)
     quick = ctypes.PyDLL(path, mode=ctypes.RTLD_GLOBAL)
     functions = SimpleNamespace()

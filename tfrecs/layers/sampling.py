@@ -72,6 +72,21 @@ class PopularitySampler(keras.layers.Layer):
         log_q = np.where(weights > 0, np.log(never / weights.sum()), -np.log(weights.sum()))
         self.log_q.assign(log_q.astype(np.float32))
 
+    def grow_from(self, old: "PopularitySampler") -> None:
+        """Takes over a smaller sampler's popularity; new ids are as likely as its rarest one.
+
+        Args:
+            old: A sampler of fewer ids, which are the first ones here.
+        """
+        share, alias = (ops.convert_to_numpy(x.value) for x in (old.share, old.alias))
+        q = np.asarray(share, np.float64)  # of an id: what its place keeps, and others give it
+        np.add.at(q, alias, 1.0 - np.asarray(share, np.float64))
+        q[:NUM_RESERVED_IDS] = 0
+        # reserved ids stand for a count of 1, so that their log_q tells the sum of the weights
+        weights = q / q.sum() * np.exp(-float(ops.convert_to_numpy(old.log_q.value)[0]))
+        fresh = np.full(self.size - old.size, weights[weights > 0].min())
+        self.set_counts(np.concatenate([weights, fresh]))
+
     def sample(self, shape: tuple[Any, ...], seed: Any) -> Tensor:
         """Returns int32 ids of `shape`; `seed` an int, or a `keras.random.SeedGenerator`."""
         drawn = keras.random.uniform(shape, 0, self.size, dtype="float32", seed=seed)

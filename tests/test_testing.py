@@ -53,7 +53,7 @@ class Toy(Retriever):
 
     made = 0
 
-    def __init__(self, spec, flaw="", seed=0, **kwargs):
+    def __init__(self, spec, flaw="", seed=0, dropout=0.0, **kwargs):
         super().__init__(**kwargs)
         type(self).made += 1
         self.flaw = flaw
@@ -68,7 +68,7 @@ class Toy(Retriever):
         )
         self.items.build()
         self.own.build()
-        self.drop = keras.layers.Dropout(0.0, seed=seed)
+        self.drop = keras.layers.Dropout(dropout, seed=seed)
         self.unused = self.add_weight(shape=(1,), trainable=flaw == "gradients")
         object.__setattr__(self, "hidden", tf.Variable(0.0))
         self.number = self.made
@@ -158,6 +158,7 @@ SEQUENCE_CHECKS = {
 MODEL_CHECKS = {
     "config_round_trip": "get_config",
     "save_and_load": "Loaded scores",
+    "dropout": "Scores at a dropout of 0.5",
     "unknown_batch_size": "A graph's scores of 1 rows",
     "batch_independence": "The score of row 0 alone",
     "row_order": "Scores of shuffled rows",

@@ -104,10 +104,10 @@ def named(place: str) -> Iterator[None]:
         if place in str(error):
             raise
         message = f"{place}: {str(error).strip()}"
-        if isinstance(error, OSError) and error.errno is not None:
-            raise OSError(error.errno, message) from error  # FileNotFoundError by its number
-        if isinstance(error, OSError):
-            raise OSError(message) from error
+        if isinstance(error, OSError):  # of the class of its number: FileNotFoundError, ...
+            told = OSError(message) if error.errno is None else OSError(error.errno, message)
+            told.place = place  # type: ignore[attr-defined]
+            raise told from error
         raise ValueError(message) from error
 
 

@@ -46,3 +46,23 @@ def test_the_parent_folder_is_made(tmp_path):
     with written_aside(tmp_path / "a" / "b.txt") as aside:
         aside.write_text("x")
     assert (tmp_path / "a" / "b.txt").read_text() == "x"
+
+
+def test_an_error_of_another_file_keeps_its_name(tmp_path):
+    target = tmp_path / "run"
+    with pytest.raises(FileNotFoundError, match=r"none\.csv") as told, written_aside(target):
+        (tmp_path / "none.csv").read_text()
+    assert "run" not in str(told.value).replace(str(tmp_path), "")
+    with (
+        pytest.raises(OSError, match=f"{tmp_path / 'other'} cannot be written: No space left"),
+        written_aside(target),
+    ):
+        write_half(tmp_path / "other", OSError(28, "No space left on device"))
+
+
+def test_an_error_of_a_file_within_is_that_of_the_folder(tmp_path):
+    with (
+        pytest.raises(OSError, match=f"{tmp_path / 'run'} cannot be written: No space left"),
+        written_aside(tmp_path / "run") as aside,
+    ):
+        write_half(aside / "within", OSError(28, "No space left on device"))

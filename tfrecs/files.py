@@ -5,7 +5,7 @@ import os
 import re
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -52,6 +52,7 @@ def written_aside(path: str | Path) -> Iterator[Path]:
     except OSError as error:
         raise _not_written(path, error) from error
     _remove(aside)
+    own = (aside, path, replaced)
     try:
         yield aside
         if path.exists() and path.is_dir() != aside.is_dir():
@@ -60,6 +61,8 @@ def written_aside(path: str | Path) -> Iterator[Path]:
             path.rename(replaced)
         aside.rename(path)
     except OSError as error:
+        if _is_of_another(error, own):
+            raise
         raise _not_written(path, error) from error
     finally:
         _remove(aside)
@@ -138,15 +141,27 @@ def check_replaceable(argument: str, folder: str | Path, mark: str) -> None:
         )
 
 
+def _is_of_another(error: OSError, own: Iterable[Path]) -> bool:
+    """Returns whether an error of the block names a place that is not being written here."""
+    named = getattr(error, "place", None) or error.filename
+    if not isinstance(named, str | Path):
+        return False
+    return not any(Path(named).is_relative_to(place) for place in own)
+
+
 def _not_written(path: Path, error: OSError) -> OSError:
     """Returns the error that names what was not written, with the first cause."""
     while isinstance(error.__cause__, OSError):  # of a file of the folder, itself written aside
         error = error.__cause__
+    if isinstance(error, shutil.Error) and error.args and error.args[0]:
+        error = OSError(error.args[0][0][2])  # the first of the files of a tree
     full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
     remedy = "Free some space there, or name another place." if full else "Name another place."
     message = f"{path} cannot be written: {error.strerror or error}. {remedy}"
     # OSError makes itself the class of its number: FileExistsError, PermissionError, ...
-    return OSError(message) if error.errno is None else OSError(error.errno, message)
+    told = OSError(message) if error.errno is None else OSError(error.errno, message)
+    told.place = path  # type: ignore[attr-defined]
+    return told
 
 
 def _remove(path: Path) -> None:

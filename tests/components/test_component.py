@@ -33,6 +33,15 @@ def test_an_argument_of_no_json_type_is_refused():
         Component(odd)
 
 
+def test_names_that_a_node_has_are_no_arguments_of_a_component():
+    def odd(model: Output[Model], *, resources: str = "") -> None: ...
+
+    with pytest.raises(TypeError, match="without arguments `id` and `resources`, which a node has"):
+        Component(odd)
+    with pytest.raises(ValueError, match=r"parameter of make.*'where'"):
+        Component(toys.make, places=("where",))
+
+
 def test_what_a_node_is_given_is_checked():
     made = toys.Make()
     with pytest.raises(ValueError, match=r"argument of Make.*'txt'.*Did you mean 'text'"):

@@ -77,6 +77,14 @@ def test_properties_are_not_believed_where_they_were_changed(tmp_path):
     assert again.outputs["Judge"]["blessing"].properties["blessed"] == 0
 
 
+def test_an_execution_that_says_something_else_is_damaged(tmp_path):
+    folder = execution_of(run(tmp_path), "Repeat")
+    file = folder / worker.EXECUTION
+    file.write_text(file.read_text().replace('"times": 2', '"times": 3'))
+    with pytest.raises(ValueError, match="is damaged: it is not what its execution wrote"):
+        worker.execution(folder)
+
+
 def test_an_artifact_that_cannot_be_read_is_named(tmp_path):
     (tmp_path / artifacts.FILE).write_text('{"type": "Model"')
     with pytest.raises(ValueError, match=rf"{tmp_path}/artifact\.json is damaged"):
@@ -137,14 +145,15 @@ def test_a_lineage_that_cannot_be_opened_is_named_and_kept(tmp_path):
     run(tmp_path)
     holder = sqlite3.connect(tmp_path / FILE)
     holder.execute("BEGIN EXCLUSIVE")
+    locked = rf"{FILE}: database is locked\. It is the lineage of these runs"
     store = Store.__new__(Store)
     store.path = tmp_path / FILE
     with pytest.MonkeyPatch.context() as patch:
         connect = sqlite3.connect
         patch.setattr(sqlite3, "connect", lambda path, timeout: connect(path, timeout=0))
-        with pytest.raises(OSError, match=rf"{FILE}: database is locked"):
+        with pytest.raises(OSError, match=locked):
             store.runs()
-        with pytest.raises(OSError, match=rf"{FILE}: database is locked"):
+        with pytest.raises(OSError, match=locked):
             Store(tmp_path)
     holder.close()
     assert len(Store(tmp_path).runs()) == 1

@@ -3,6 +3,7 @@ import datetime
 import gzip
 import json
 import sqlite3
+import sys
 import tempfile
 
 import pyarrow as pa
@@ -50,7 +51,7 @@ def test_a_query_gives_examples(database, tmp_path):
 
 def test_a_query_that_fails_names_its_database(database, tmp_path):
     for query, why in (("SELECT nothing FROM events", "nothing"), ("DROP TABLE events", "")):
-        with pytest.raises(ValueError, match=rf"(?s)events\..*{why}.*query") as told:
+        with pytest.raises(ValueError, match=rf"(?s)events\..*{why}.* The query was: ") as told:
             generated(tmp_path, database, query=query)
         assert query in str(told.value)
     with pytest.raises(ValueError, match="`source` must be with rows"):
@@ -75,6 +76,13 @@ def test_types_are_given_where_the_first_rows_mislead(tmp_path):
         list(sources.Piece(source, "sql", query="SELECT n FROM e").read(10))
     typed = sources.Piece(source, "sql", query="SELECT n FROM e", columns={"n": "float32"})
     assert sum(table.num_rows for table in typed.read(10)) == 20
+
+
+def test_duckdb_is_told_where_it_is_not_installed(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "duckdb", None)
+    (tmp_path / "e.duckdb").write_text("")
+    with pytest.raises(ImportError, match="duckdb:/// needs DuckDB: pip install duckdb"):
+        generated(tmp_path, f"duckdb:///{tmp_path}/e.duckdb", query="SELECT 1")
 
 
 def test_a_query_of_duckdb_reads_nothing_outside_its_file(tmp_path):

@@ -75,18 +75,17 @@ def opened(place: str) -> tuple[Any, str]:
     check("place", place)
     if not is_remote(place):
         return pafs.LocalFileSystem(), str(local(place))
-    parts = _PARTS.fullmatch(place)
-    assert parts is not None  # checked
+    name, store, path, options = _PARTS.findall(place)[0]
     with named(place):
-        system, root = _system(f"{parts[1].lower()}://{parts[2]}{_limited(parts[1], parts[4])}")
-    return system, f"{root.rstrip('/')}/{parts[3].strip('/')}".rstrip("/")
+        system, root = _system(f"{name.lower()}://{store}{_limited(name, options)}")
+    return system, f"{root.rstrip('/')}/{path.strip('/')}".rstrip("/")
 
 
-def _limited(name: str, query: str | None) -> str:
+def _limited(name: str, query: str) -> str:
     """Returns the options of a URI; without any, Google's client would try for 15 minutes."""
-    if name.lower() == "gs" and "retry_limit_seconds" not in (query or ""):
+    if name.lower() == "gs" and "retry_limit_seconds" not in query:
         return f"{query}&retry_limit_seconds=60" if query else "?retry_limit_seconds=60"
-    return query or ""
+    return query
 
 
 @functools.lru_cache(maxsize=16)
@@ -104,10 +103,10 @@ def named(place: str) -> Iterator[None]:
         if place in str(error):
             raise
         message = f"{place}: {str(error).strip()}"
-        if isinstance(error, OSError) and error.errno is not None:
-            raise OSError(error.errno, message) from error  # FileNotFoundError by its number
-        if isinstance(error, OSError):
-            raise OSError(message) from error
+        if isinstance(error, OSError):  # of the class of its number: FileNotFoundError, ...
+            told = OSError(message) if error.errno is None else OSError(error.errno, message)
+            told.place = place  # type: ignore[attr-defined]
+            raise told from error
         raise ValueError(message) from error
 
 

@@ -34,11 +34,9 @@ def cpu_seconds(process: int) -> float:
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
-def capi(folder: Path) -> tuple[float, float]:
+def capi(session: Any) -> tuple[float, float]:
     """Returns requests a second and CPU seconds a request of the C API with two threads."""
-    from tfrecs.serving import Session
-
-    session, count = Session(folder), 0
+    count = 0
 
     def run(end: float) -> None:
         nonlocal count
@@ -55,7 +53,6 @@ def capi(folder: Path) -> tuple[float, float]:
     for thread in threads:
         thread.join()
     elapsed, cpu = time.perf_counter() - start, time.process_time() - cpu
-    session.close()
     return count / elapsed, cpu / count
 
 
@@ -118,11 +115,14 @@ def message(model: str, user: int) -> bytes:
 
 def measure(folder: Path, data: str) -> list[dict[str, Any]]:
     """Returns rates and costs of a model."""
+    from tfrecs.serving import Session
+
     model, found = f"{data}_stock", defaultdict(list)
+    session = Session(folder / model)
     with Serve(folder) as server:
         process = server.process.pid
         for number in range(ROUNDS + 1):  # the first warms up
-            rate, cost = capi(folder / model)
+            rate, cost = capi(session)
             measured = {("C API", "requests_per_s"): rate, ("C API", "cpu"): cost * 1e3}
             for name, ways in WAYS.items():
                 start, cpu = time.perf_counter(), cpu_seconds(process)

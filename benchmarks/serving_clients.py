@@ -17,10 +17,11 @@ USERS = 2048
 
 
 class Serve:
-    """`tfrecs serve` in a process of its own."""
+    """`tfrecs serve` in a process of its own; `prelude` is Python to run in it before."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, prelude: str = "") -> None:
         program = "import typer; from tfrecs.cli.serve import serve; typer.run(serve)"
+        program = f"{prelude}\n{program}"
         options = ["--rest-port", "0", "--grpc-port", "0", "--poll-seconds", "0.2"]
         command = [sys.executable, "-c", program, str(folder), *options]
         environment = os.environ | {"COLUMNS": "300", "TF_CPP_MIN_LOG_LEVEL": "3"}

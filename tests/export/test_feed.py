@@ -144,6 +144,7 @@ def test_bad_arguments_are_refused(feed):
         FeedSignatures(signatures.model, run.transform, signatures.candidates, n=0)
 
 
+@pytest.mark.slow
 def test_lists_that_begin_with_the_missing_value_survive_the_padding_of_tensorflow_serving(
     feed, tmp_path
 ):

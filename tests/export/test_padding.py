@@ -123,6 +123,7 @@ def test_examples_have_no_lists_to_pad(stock, world, name):
     assert_same(serve_together(stock, name, requests), alone)
 
 
+@pytest.mark.slow
 def test_a_compiled_model_is_answered_as_alone(world, tmp_path):
     index = Exact(k=5).index(world.vectors, world.ids)
     done = export_compiled(

@@ -75,7 +75,8 @@ def test_an_exact_index_gives_the_stock_variant_alone_and_says_so(export_small, 
 
 def test_versions_count_up_over_both_variants(export_small, tmp_path):
     (tmp_path / "small_stock" / "7").mkdir(parents=True)
-    (tmp_path / "small_stock" / "notes").mkdir()
+    for other in ("notes", "\N{SUPERSCRIPT TWO}", "9" * 30):
+        (tmp_path / "small_stock" / other).mkdir()
     (tmp_path / "small" / "9").mkdir(parents=True)  # left by a ScaNN index of earlier
     assert export_small().version == 10
     assert export_small(version=3).paths["stock"].name == "3"

@@ -97,6 +97,11 @@ def test_chunks_are_read_and_limited(server):
     assert raw(server, head + many * 500).startswith("HTTP/1.1 429")
 
 
+def test_a_head_without_an_end_is_refused(server):
+    said = raw(server, "GET /healthz HTTP/1.1\r\n", *["X: " + "a" * 30_000 + "\r\n"] * 4, wait=0.05)
+    assert said.startswith("HTTP/1.1 431")
+
+
 def test_head_is_get_without_its_body(server):
     said = raw(server, "HEAD /v1/models/toy HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
     head, _, body = said.partition("\r\n\r\n")

@@ -4,7 +4,14 @@ import numpy as np
 import pytest
 from tensorflow.core.protobuf import meta_graph_pb2
 
-from tfrecs.serving.meta_graph import STRING, Signature, Tensor, read_signatures, to_array
+from tfrecs.serving.meta_graph import (
+    STRING,
+    Signature,
+    Tensor,
+    from_base64,
+    read_signatures,
+    to_array,
+)
 
 
 def meta_graph(shape, dtype):
@@ -83,6 +90,10 @@ def test_strings_become_bytes():
         (np.zeros(0, int), STRING, (None,), "x must be string[?]. Received: int64 values."),
         ([1.5], 3, (None,), "x must be int32[?]. Received: float64 values."),
         ([True], 3, (None,), "x must be int32[?]. Received: bool values."),
+        ([1, True], 3, (None,), "x must be int32[?]. Received: bool values."),
+        ([[1.5], [True]], 1, (None, None), "x must be float32[?, ?]. Received: bool values."),
+        ([2**24 + 1], 1, (None,), "x must be float32[?]. Received: integers out of its range."),
+        ([1e300], 1, (None,), "x must be float32[?]. Received: numbers out of its range."),
         ([2**31], 3, (None,), "x must be int32[?]. Received: integers out of its range."),
         ([2**64], 9, (None,), "x must be int64[?]. Received: object values."),
         ([1], STRING, (None,), "x must be string[?]: strings, as many in every row."),
@@ -100,3 +111,22 @@ def test_strings_become_bytes():
 def test_values_that_do_not_fit_are_refused(value, code, shape, message):
     with pytest.raises(ValueError, match=re.escape(message)):
         to_array("x", value, Tensor("x:0", code, shape))
+
+
+def test_only_the_one_standard_base64_text_of_some_bytes_is_decoded():
+    assert from_base64("+//+") == b"\xfb\xff\xfe"
+    assert from_base64("") == b""
+    for text in (
+        "-__-",
+        "YzE",
+        "Y*z*E*=",
+        "YQ==YQ==",
+        " YQ==",
+        "YQ==\n",
+        "YR==",
+        "\N{SNOWMAN}",
+        3,
+        None,
+    ):
+        with pytest.raises(ValueError, match=r'"b64" must be'):
+            from_base64(text)

@@ -18,6 +18,7 @@ from tfrecs.retrieval import Index
 logger = logging.getLogger("tfrecs")
 
 SCANN, STOCK = "scann", "stock"
+NUMBER = re.compile(r"[0-9]{1,18}")  # of a version: Python knows more digits, TF Serving does not
 
 
 @dataclass(frozen=True)
@@ -85,7 +86,7 @@ def new_versions(root: Path, variants: Mapping[str, str], version: int | None) -
     folders = {variant: root / name for variant, name in variants.items()}
     there = [p.name for folder in folders.values() if folder.is_dir() for p in folder.iterdir()]
     if version is None:
-        version = max((int(name) for name in there if name.isdigit()), default=0) + 1
+        version = max((int(name) for name in there if NUMBER.fullmatch(name)), default=0) + 1
     if isinstance(version, bool) or not isinstance(version, int) or version < 1:
         raise ValueError(checks.expected("version", "a positive integer", version))
     if str(version) in there:

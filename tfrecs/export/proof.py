@@ -9,6 +9,7 @@ from typing import Any
 from tensorflow.core.protobuf import saved_model_pb2
 
 from tfrecs.export.check import ask, run_session
+from tfrecs.export.folders import NUMBER
 
 _SHOWN = 600  # characters of a request
 _SAMPLE = {"string": "", "float32": 0.0, "float64": 0.0, "int32": 1, "int64": 1, "bool": False}
@@ -74,7 +75,8 @@ def prove(directory: str | Path) -> Proof:
     """
     path = Path(directory)
     if not (path / "saved_model.pb").is_file():
-        numbers = [p.parent for p in path.glob("*/saved_model.pb") if p.parent.name.isdigit()]
+        files = path.glob("*/saved_model.pb")
+        numbers = [file.parent for file in files if NUMBER.fullmatch(file.parent.name)]
         if not numbers:
             raise FileNotFoundError(f"{path} holds neither saved_model.pb nor numbered versions.")
         path = max(numbers, key=lambda number: int(number.name))

@@ -11,6 +11,7 @@ from tfrecs.serving.limits import Limits
 
 _IDLE_SECONDS = 60  # of a connection between two requests
 _BACKLOG = 1024
+_HEAD_BYTES = 2**16
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -65,6 +66,7 @@ class _Connection(HttpToolsProtocol):
     read_seconds: float
     most: int
     _deadline: asyncio.TimerHandle | None = None
+    _head: int | None = 0  # bytes of a head that is on its way in
 
     def connection_made(self, transport: Any) -> None:
         super().connection_made(transport)
@@ -77,11 +79,20 @@ class _Connection(HttpToolsProtocol):
         self._done()
         super().connection_lost(exc)
 
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        if self._head is not None and not self.transport.is_closing():
+            self._head += len(data)
+            if self._head > _HEAD_BYTES:
+                self._refuse(b"431 Request Header Fields Too Large", "The head is too long.")
+
     def on_message_begin(self) -> None:
+        self._head = 0
         super().on_message_begin()
         self._within()
 
     def on_headers_complete(self) -> None:
+        self._head = None
         self._done()
         super().on_headers_complete()
 

@@ -216,7 +216,8 @@ class Service:
         limit = min(self.limits.seconds, seconds or self.limits.seconds)
         answer = loaded.runner.submit(signature, arrays, limit)
         try:
-            outputs: Arrays = await asyncio.wait_for(asyncio.wrap_future(answer), limit)
+            async with asyncio.timeout(limit):
+                outputs: Arrays = await asyncio.wrap_future(answer)
         except TimeoutError as error:  # what TensorFlow runs already is ended, for nobody
             raise too_late() from error
         self.limits.check_values(sum(array.size for array in outputs.values()), "an answer")

@@ -95,6 +95,10 @@ class Session:
         self.signatures = read_signatures(ctypes.string_at(meta_graph.data, meta_graph.length))
         tf.TF_DeleteBuffer(buffer)
         tf.TF_DeleteSessionOptions(options)
+        self._ends = {
+            name: (self._places(signature.inputs), self._places(signature.outputs))
+            for name, signature in self.signatures.items()
+        }
 
     def close(self) -> None:
         """Frees the graph and its variables; the session answers no more."""
@@ -149,6 +153,7 @@ class Session:
             arrays: Every input.
         """
         tf, chosen = self._tf, self.signatures[signature]
+        inputs, outputs = self._ends[signature]
         feeds = [
             c_api.feed(tf, arrays[name], tensor.code) for name, tensor in chosen.inputs.items()
         ]
@@ -156,17 +161,17 @@ class Session:
         status = tf.TF_NewStatus()
         try:
             tf.TF_SessionRun(
-                *(self._session, None, self._places(chosen.inputs)),
+                *(self._session, None, inputs),
                 *((ctypes.c_void_p * len(feeds))(*feeds), len(feeds)),
-                *(self._places(chosen.outputs), results, len(results), None, 0, None, status),
+                *(outputs, results, len(results), None, 0, None, status),
             )
             self._check(status, f"Signature {signature!r}")
         finally:
             for feed in feeds:
                 tf.TF_DeleteTensor(feed)
             tf.TF_DeleteStatus(status)
-        outputs = zip(chosen.outputs.items(), results, strict=True)
-        return {name: c_api.fetch(tf, result, tensor.dtype) for (name, tensor), result in outputs}
+        given = zip(chosen.outputs.items(), results, strict=True)
+        return {name: c_api.fetch(tf, result, tensor.dtype) for (name, tensor), result in given}
 
     def _places(self, tensors: Mapping[str, Tensor]) -> Any:
         places = (c_api.Output * len(tensors))()

@@ -43,6 +43,16 @@ class Run:
     split: Split
     history: dict[str, list[float]] = field(default_factory=dict)
     seconds: float = 0.0
+    met: pa.Table | None = None  # pairs of ids of all events, of a run that was read
+
+    @property
+    def known(self) -> pa.Table:
+        """What queries met in any event, positive or not, of training or test: pairs of ids."""
+        if self.met is not None:
+            return self.met
+        names = [feature.name for feature in self.tables.spec.ids.values()]
+        parts = [t.select(names) for t in (self.tables.events, self.split.train, self.split.test)]
+        return pa.concat_tables(parts, promote_options="default")
 
     def save(self) -> None:
         """Writes the folder aside and renames it, so that no reader sees half of it."""
@@ -56,12 +66,15 @@ class Run:
             (aside / "run.json").write_text(json.dumps(self.describe(), indent=2))
 
     def _tables(self) -> dict[str, pa.Table]:
-        return {
+        tables = {
             "queries": self.tables.queries,
             "candidates": self.tables.candidates,
             "train": self.split.train,
             "test": self.split.test,
         }
+        if len(self.tables.spec.ids) == 2:
+            tables["known"] = self.known
+        return tables
 
     def judge(self, ks: tuple[int, ...] = (10, 20, 100), seed: int = 0) -> Results:
         """Judges the model beside what it must beat, as its recipe's task says.
@@ -113,6 +126,9 @@ class Run:
         for name in ("queries", "candidates", "train", "test"):
             with _reading(folder, f"tables/{name}.parquet"):
                 read[name] = pq.read_table(folder / "tables" / f"{name}.parquet")
+        met = folder / "tables" / "known.parquet"  # none of a run of impressions without ids
+        with _reading(folder, "tables/known.parquet"):
+            read["known"] = pq.read_table(met) if met.is_file() else None
         with _reading(folder, "model.keras"):
             model = keras.models.load_model(folder / "model.keras")
         with _reading(folder, "features"):
@@ -126,6 +142,7 @@ class Run:
                 known["dataset"], read["train"], read["queries"], read["candidates"], spec
             ),
             split=Split(train=read["train"], test=read["test"], protocol=known["protocol"]),
+            met=read["known"],
             **known,
         )
 

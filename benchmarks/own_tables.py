@@ -315,11 +315,13 @@ def joins() -> Iterator[Case]:
     )
 
 
+def pairs(read: Any) -> Any:
+    users, items = (column(read.columns[part])(read) for part in ("user", "item"))
+    return list(zip(users, items, strict=True))
+
+
 def shapes() -> Iterator[Case]:
     """One row an event, of any shape."""
-    pairs: Read = lambda read: list(
-        zip(column(read.columns["user"])(read), column(read.columns["item"])(read), strict=True)
-    )  # noqa: E731
     three = [("a", "x"), ("a", "y"), ("b", "y")]
     yield Case("shapes", "sessions of blanks", "session_id,items\na,x y\nb,y\n", pairs, three)
     yield Case(
@@ -343,7 +345,8 @@ def shapes() -> Iterator[Case]:
     yield Case("shapes", "lines of items", "a x y\nb y\n", pairs, three, suffix=".txt")
     recbole = "user_id:token\titem_id:token\trating:float\n01\tx\t4\n1\ty\t3\n"
     yield Case("shapes", "RecBole", recbole, users_of, ["01", "1"], suffix=".inter")
-    nested = '{"user": "a", "events": [{"item": "x"}, {"item": "y"}]}\n{"user": "b", "events": [{"item": "y"}]}\n'
+    nested = '{"user": "a", "events": [{"item": "x"}, {"item": "y"}]}\n'
+    nested += '{"user": "b", "events": [{"item": "y"}]}\n'
     yield Case("shapes", "nested events", nested, pairs, three, suffix=".jsonl")
     shown = '{"user": "a", "shown": ["x", "y"], "prices": [1.5, 2], "clicked": [0, 1]}\n'
     yield Case("shapes", "impressions", shown, column("prices"), [1.5, 2.0], suffix=".jsonl")
@@ -421,7 +424,7 @@ class Peak:
         self.thread.join()
 
 
-def speed(rows: int, folder: Path, repeats: int = 5) -> dict[str, Any]:
+def speed(rows: int, folder: Path, repeats: int = 3) -> dict[str, Any]:
     """Measures reading of CSV and Parquet beside pyarrow's own readers, in turns."""
     from tfrecs.datasets.choice import Choice
     from tfrecs.datasets.readers import read_file

@@ -118,7 +118,7 @@ def read_tables(
     how: dict[str, Any] = {"decimal": decimal, "date_order": date_order, "progress": progress}
     given = {"events": events, "items": items, "users": users}
     sources = {
-        name: None if value is None else open_source(name, value, notes, **how)
+        name: None if value is None and name != "events" else open_source(name, value, notes, **how)
         for name, value in given.items()
     }
     choice = Choice(features, tuple(drop), read_spec(spec))

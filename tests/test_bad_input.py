@@ -93,12 +93,10 @@ def disk_of(size):
 BAD_EVENTS = {
     "no item": ("user,thing\na,x\n", [], ["e.csv looks like the item id", "--item-column"]),
     "unknown column": (EVENTS, ["--label-column", "ratin"], ["e.csv", "Did you mean 'rating'?"]),
-    "fractions as ids": ("user,item\n1.5,x\n", [], ["'user' of", "e.csv must hold ids", "1.5"]),
-    "truth as ids": ("user,item\ntrue,x\n", [], ["e.csv looks like the user id", "user (bool)"]),
     "text as label": (
         EVENTS + "u1,i1,1700000000,many\n",
         ["--label-column", "rating"],
-        ["`label` must be a column of numbers", "'many' in row 48"],
+        ["`label` must be a column of numbers or of yes and no", "--positive", "'many' in row 48"],
     ),
     "text as time": (
         EVENTS + "u1,i1,soon,3\n",

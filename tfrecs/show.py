@@ -7,23 +7,25 @@ from typing import Any
 
 import keras
 import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 from tfrecs import quickstart as job
+from tfrecs.answers import known_items as known_items
+from tfrecs.answers import titles as titles
 from tfrecs.datasets import Tables
-from tfrecs.evaluation import ModelRecommender, Results, Split
+from tfrecs.datasets.trials import PART
+from tfrecs.evaluation import Results, Split, splits
 from tfrecs.evaluation.index_page import write_index_page
-from tfrecs.evaluation.known import known_pairs
 from tfrecs.files import check_replaceable, check_writable
 from tfrecs.models import Retriever
 from tfrecs.recipes import TrainingOptions, recipe
 from tfrecs.report import Curves, tensorboard_logs, write_page
 from tfrecs.run import Run
 from tfrecs.run import train as train_run
+from tfrecs.told import columns as columns
+from tfrecs.told import reading as reading
 
 
 class TrainingProgress(keras.callbacks.Callback):
@@ -67,7 +69,11 @@ def summary(console: Console, tables: Tables) -> None:
 
 def split(console: Console, tables: Tables, protocol: str, options: TrainingOptions) -> Split:
     """Splits the events that the model learns from, and prints how."""
-    found = recipe(options.model).task.split(tables, protocol, options.seed)
+    task = recipe(options.model).task
+    if PART in tables.events.column_names:
+        found = splits.by_part(task.events(tables), PART, "test events of their own file")
+    else:
+        found = task.split(tables, protocol, options.seed)
     console.print(
         f"  {found.train.num_rows:,} training and {found.test.num_rows:,} test events "
         f"({found.protocol})"
@@ -157,45 +163,6 @@ def report(console: Console, run: Run) -> None:
     with console.status("  writing the page"):
         page = write_page(run, results, indexed)
     console.print(f"Report: [bold]{page}[/]")
-
-
-def known_items(run: Run, users: pa.ChunkedArray) -> Any:
-    """Returns bool `(B, C)`: what `users` met, liked or not, in training or after it."""
-    return known_pairs(run.split, run.tables, users, "all")
-
-
-def recommend(
-    console: Console, run: Run, users: list[str], k: int, include_seen: bool = False
-) -> None:
-    """Prints the best `k` items for each of `users`."""
-    spec, candidates = run.tables.spec, run.tables.candidates
-    name = spec.query_id.name
-    column = run.tables.queries[name]
-    typed = column.slice(0, 0).to_numpy()
-    wanted = np.asarray(users).astype(typed.dtype if spec.query_id.dtype == "int64" else object)
-    ids = pa.array(wanted, column.type)
-    rows = run.tables.queries.take(pc.index_in(ids, value_set=column.combine_chunks()))
-    queries = rows.set_column(rows.column_names.index(name), name, ids)  # unknown users: nulls
-    seen = None if include_seen else known_items(run, queries[name])
-    recommender = ModelRecommender(run.model, run.transform, candidates)
-    scores, positions = recommender.recommend(queries, k, seen)
-    known = set(column.to_pylist())
-    for user, row, best in zip(queries[name].to_pylist(), scores, positions, strict=True):
-        note = "" if user in known else "  (unknown user: what most users like)"
-        console.print(f"[bold]{user}[/]{note}")
-        console.print(titles(run, best[best >= 0], row[best >= 0]))
-
-
-def titles(run: Run, positions: np.ndarray, scores: np.ndarray | None = None) -> Table:
-    """Returns a table of items by position, with scores if given, and titles where there are."""
-    candidates, name = run.tables.candidates, run.tables.spec.candidate_id.name
-    table = Table(box=None, show_header=False)
-    shown = candidates.take(positions)
-    texts = shown["title"].to_pylist() if "title" in shown.column_names else [""] * len(positions)
-    told = [" " * 6] * len(positions) if scores is None else [f"{score:6.3f}" for score in scores]
-    for score, item, text in zip(told, shown[name].to_pylist(), texts, strict=True):
-        table.add_row(f"  {score}", str(item), text)
-    return table
 
 
 def export(

@@ -116,8 +116,8 @@ def test_an_empty_table_is_refused(table):
 
 
 def test_something_else_than_a_table_is_refused():
-    with pytest.raises(TypeError, match=r"`events` must be a pyarrow\.Table\. Received: 'dict'"):
-        Tables("world", EVENTS, pa.table(QUERIES), pa.table(CANDIDATES), FeatureSpec(FEATURES))
+    with pytest.raises(TypeError, match=r"`events` must be a table: pandas.* Received: 'int'"):
+        Tables("world", 7, pa.table(QUERIES), pa.table(CANDIDATES), FeatureSpec(FEATURES))
 
 
 def test_two_columns_of_one_name_are_refused():

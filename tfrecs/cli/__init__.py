@@ -16,6 +16,7 @@ from tfrecs.cli.compare import compare
 from tfrecs.cli.options import Data, Training, console, errors, shares
 from tfrecs.cli.pipelines import component_app, pipeline_app
 from tfrecs.cli.serve import serve
+from tfrecs.cli.spec import spec
 from tfrecs.cli.tune import tune
 
 app = typer.Typer(
@@ -65,8 +66,8 @@ def quickstart(
     from tfrecs import show
 
     show.step(console, 1, "Data")
-    tables = data.read()
     options = training.options("two_tower")
+    tables = data.read("two_tower")
     show.quickstart(console, tables, data.protocol, options, output, saved_models, tensorboard)
 
 
@@ -105,7 +106,7 @@ def train(
     if skills is not None:
         feed.check("--skills", model)
     options = training.options(model)
-    tables = data.read()
+    tables = data.read(model)
     show.summary(console, tables)
     found = None
     if skills is not None:
@@ -121,6 +122,7 @@ def train(
 
 
 app.command()(tune)
+app.command()(spec)
 
 
 @app.command()
@@ -144,23 +146,39 @@ def report(run: RunFolder = Path("runs/last")) -> None:
 
 @app.command()
 def recommend(
-    user: Annotated[list[str], typer.Option(help="User id; repeat for several")],
+    user: Annotated[list[str] | None, typer.Option(help="User id; repeat for several")] = None,
     run: RunFolder = Path("runs/last"),
     k: Annotated[int, typer.Option("-k", help="Number of recommendations")] = 10,
     include_seen: Annotated[
         bool, typer.Option("--include-seen", help="Also what the user already knows")
     ] = False,
     tag: Annotated[str | None, typer.Option(help="Of iki: the tag whose feed is wanted")] = None,
+    history: Annotated[
+        list[str] | None,
+        typer.Option(help="ID,ID of items that a visitor took, oldest first; repeat for several"),
+    ] = None,
+    users: Annotated[
+        Path | None, typer.Option(help="A file of many users, by id or by a list `history`")
+    ] = None,
+    context: Annotated[
+        list[str] | None,
+        typer.Option(help="NAME=VALUE, what is known of the moment; for models that read it"),
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option(help="A .parquet file for the answers: user, rank, item, score")
+    ] = None,
 ) -> None:
-    """Print the best items of a user from a run, known ones left out."""
-    from tfrecs import show
+    """Print the best items of users or visitors from a run, known ones left out."""
+    from tfrecs import answers
     from tfrecs.cli import feed
     from tfrecs.run import Run
 
+    loaded = Run.load(run)
     if tag is not None:
-        feed.recommend(Run.load(run), user, tag, k)
+        feed.recommend(loaded, user or [], tag, k)
         return
-    show.recommend(console, Run.load(run), user, k, include_seen)
+    asked = answers.asked(loaded, user or [], history or [], users, context or [])
+    answers.recommend(console, loaded, asked, k, include_seen, output)
 
 
 @app.command()

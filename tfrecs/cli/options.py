@@ -3,7 +3,7 @@
 import functools
 import inspect
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Annotated, Any
@@ -35,44 +35,86 @@ class Data:
         Path | None,
         _data("Folder with the owner's files; without it they are downloaded (extra 'datasets')"),
     ] = None
-    events: Annotated[Path | None, _data("Your events: CSV, TSV, Parquet or JSON lines")] = None
+    events: Annotated[
+        Path | None, _data("Your events: CSV, TSV, Parquet, JSON lines, RecBole, lists of items")
+    ] = None
     items: Annotated[Path | None, _data("Your items, one row each")] = None
     users: Annotated[Path | None, _data("Your users, one row each")] = None
     user_column: Column = None
     item_column: Column = None
     time_column: Column = None
     label_column: Column = None
+    item_id: Annotated[str | None, _data("Column of --items with the ids of the events")] = None
+    user_id: Annotated[str | None, _data("Column of --users with the ids of the events")] = None
+    allow_missing: Annotated[
+        bool, _data("Though under half of the ids of the events are in --items or --users")
+    ] = False
+    positive: Annotated[
+        str | None, _data("Which events are positive: \"rating >= 4 and kind != 'view'\"")
+    ] = None
+    decimal: Annotated[str | None, _data("The decimal sign, '.' or ','; guessed without")] = None
+    date_order: Annotated[
+        str | None, _data("'day' or 'month', the first in 01/02/2024; guessed without")
+    ] = None
+    features: Annotated[str | None, _data("Only these columns are features: NAME,NAME")] = None
+    drop: Annotated[str | None, _data("These columns are no features: NAME,NAME")] = None
+    spec: Annotated[Path | None, _data("The features, as `tfrecs spec` writes them")] = None
+    test_events: Annotated[
+        Path | None, _data("Events to be judged on; or rows of a list `history` and a `target`")
+    ] = None
     protocol: Annotated[
         str,
         _data("leave-last-out, time, random, or auto: leave-last-out where events carry times"),
     ] = "auto"
 
-    def read(self) -> Any:
-        """Returns the Tables that the options name, and shows what was guessed."""
-        from tfrecs import datasets
+    def read(self, model: str | None = None) -> Any:
+        """Returns the Tables that the options name, and shows what was guessed.
 
-        names = ("user", "item", "time", "label")
-        columns = {name: getattr(self, f"{name}_column") for name in names}
+        Args:
+            model: Name of the model, to show what it reads of the columns; `None` shows none.
+        """
+        from tfrecs import datasets, show
+
         if self.events is not None:
-            with console.status("  reading the files"):
-                read = datasets.read_tables(self.events, self.items, self.users, **columns)
-            show_columns(read.columns, read.notes)
+            read = self.own()
+            show.columns(console, read, model)
             return read.tables
-        given = [f"--{name}" for name in ("items", "users") if getattr(self, name)]
-        given += [f"--{name}-column" for name, column in columns.items() if column]
+        given = [f"--{name.replace('_', '-')}" for name in OWN if getattr(self, name)]
         if given:
             raise ValueError(f"{', '.join(given)} need --events FILE, the table of your events.")
         with console.status(f"  reading {self.dataset}"):
             return datasets.read_known(self.dataset, self.data_dir)
 
+    def own(self) -> Any:
+        """Returns what `read_tables` reads of the files that the options name."""
+        from tfrecs import checks, datasets, show
 
-def show_columns(columns: dict[str, str | None], notes: Sequence[str]) -> None:
-    """Prints which column plays which part, and what was made of the rest."""
-    for part, column in columns.items():
-        told = f"[bold]{column}[/]" if column else f"none found (name it: --{part}-column NAME)"
-        console.print(f"  {part:>6} = {told}")
-    for note in notes:
-        console.print(f"  {note}", highlight=False)
+        for option, choices in (("decimal", (".", ",")), ("date_order", ("day", "month"))):
+            if (value := getattr(self, option)) is not None:
+                checks.one_of(option, value, choices)
+        options: dict[str, Any] = {
+            part: getattr(self, f"{part}_column") for part in ("user", "item", "time", "label")
+        }
+        options |= {name: getattr(self, name) for name in OWN if not name.endswith("_column")}
+        for name in ("features", "drop"):
+            options[name] = _names(options[name])
+        options["drop"] = options["drop"] or ()
+        with show.reading(errors) as progress:
+            return datasets.read_tables(self.events, progress=progress, **options)
+
+
+OWN = (
+    *("items", "users", "user_column", "item_column", "time_column", "label_column", "item_id"),
+    *("user_id", "allow_missing", "positive", "decimal", "date_order", "features", "drop", "spec"),
+    "test_events",
+)
+
+
+def _names(text: str | None) -> list[str] | None:
+    """Returns the names of `NAME,NAME`."""
+    if text is None:
+        return None
+    return [name.strip() for name in text.split(",") if name.strip()]
 
 
 @dataclass(frozen=True)

@@ -26,7 +26,7 @@ def tune(
 
     check_replaceable("--output", output, "run.json")
     given = training.options(model)
-    tables = data.read()
+    tables = data.read(model)
     split = show.split(console, tables, data.protocol, given)
 
     def told(trial: tuning.Trial) -> None:

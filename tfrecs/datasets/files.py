@@ -36,16 +36,12 @@ class OwnTables:
             is none.
         notes: What else was decided, one sentence each, to be shown.
         left: By name of a column that is no feature, why.
-        test: Events to be judged on, of their own file; `None` where none was given.
-        given: What is known of their users besides; `None` likewise.
     """
 
     tables: Tables
     columns: dict[str, str | None]
     notes: tuple[str, ...] = ()
     left: dict[str, str] | None = None
-    test: pa.Table | None = None
-    given: pa.Table | None = None
 
 
 def read_tables(
@@ -97,7 +93,8 @@ def read_tables(
         drop: Columns that do not.
         spec: The features, or a file of `tfrecs spec`; `None` guesses them.
         test_events: Events to be judged on, in the columns of `events`, or with a list `history`
-            and a `target`.
+            and a `target`. All are in `events` of the result, marked in a column `__part__` for
+            `evaluation.splits.by_part`.
         progress: Called with bytes read and bytes to read.
 
     Returns:
@@ -121,7 +118,7 @@ def read_tables(
     how: dict[str, Any] = {"decimal": decimal, "date_order": date_order, "progress": progress}
     given = {"events": events, "items": items, "users": users}
     sources = {
-        name: None if value is None else open_source(name, value, notes, **how)
+        name: None if value is None and name != "events" else open_source(name, value, notes, **how)
         for name, value in given.items()
     }
     choice = Choice(features, tuple(drop), read_spec(spec))
@@ -131,7 +128,10 @@ def read_tables(
     named = dict(zip(PARTS, (user, item, time, label), strict=True))
     named = _of_spec(choice.spec, named)
     source = replace(source, table=shapes.as_rows(source.table, source.where, named, notes))
-    found = {part: _column(part, name, source, drop) for part, name in named.items()}
+    found: dict[str, str | None] = {}
+    for part, column in named.items():
+        taken = [name for name in (*found.values(), *named.values()) if name is not None]
+        found[part] = _column(part, column, source, (*drop, *taken))
     _check_ids(found, source, notes)
     _check_apart(found)
     apart = None
@@ -156,7 +156,7 @@ def read_tables(
     read = _tables(source, found, made, choice, named, positive, notes, sources)
     for note in read.notes:
         logger.info(note)
-    return read if apart is None else trials.parted(read)
+    return read
 
 
 def _of_spec(spec: FeatureSpec | None, named: dict[str, str | None]) -> dict[str, str | None]:
@@ -169,8 +169,8 @@ def _of_spec(spec: FeatureSpec | None, named: dict[str, str | None]) -> dict[str
     return {part: name or found.get(part) for part, name in named.items()}
 
 
-def _column(part: str, name: str | None, source: Source, drop: Sequence[str]) -> str | None:
-    """Returns the column that plays a part: the one named, or a guess."""
+def _column(part: str, name: str | None, source: Source, others: Sequence[str]) -> str | None:
+    """Returns the column that plays a part: the one named, or a guess that is none of `others`."""
     rows, where = source.table, source.where
     if name is not None:
         if name not in rows.column_names:
@@ -178,7 +178,7 @@ def _column(part: str, name: str | None, source: Source, drop: Sequence[str]) ->
             expectation = f"a column of {where}: {rows.column_names}"
             raise ValueError(checks.expected(part, expectation, name, near))
         return name
-    kept = [column for column in rows.column_names if column not in (*drop, trials.PART)]
+    kept = [column for column in rows.column_names if column not in (*others, trials.PART)]
     return guess.find_column(part, rows.select(kept), typed=False)
 
 

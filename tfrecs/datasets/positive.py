@@ -97,15 +97,20 @@ class _Reader:
             return ~found if isinstance(comparison, ast.NotIn) else found
         if type(comparison) not in _COMPARED:
             raise self.refused(right)
-        if isinstance(left, ast.Name) and isinstance(right, ast.Name):
+        names = [isinstance(side, ast.Name) and not self.is_truth(side) for side in (left, right)]
+        if all(names):
             sides = [pc.field(self.column(side)) for side in (left, right)]
-        elif isinstance(left, ast.Name):
+        elif names[0]:
             name = self.column(left)
             sides = [pc.field(name), pc.scalar(self.value(name, right))]
         else:
             name = self.column(right)
             sides = [pc.scalar(self.value(name, left)), pc.field(name)]
         return _COMPARED[type(comparison)](*sides)
+
+    def is_truth(self, node: ast.Name) -> bool:
+        """Returns whether a name is true or false, and no column."""
+        return node.id.lower() in ("true", "false") and node.id not in self.table.column_names
 
     def column(self, node: ast.expr) -> str:
         """Returns the column that a name means."""

@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from tfrecs import checks
+from tfrecs.arrow import as_table
 from tfrecs.datasets import columns
 from tfrecs.spec import Cross, Feature, FeatureSpec, Role, Timestamp
 
@@ -72,6 +73,10 @@ class Tables:
     positive: Any = None
 
     def __post_init__(self) -> None:
+        for argument in ("events", "queries", "candidates"):
+            if getattr(self, argument) is not None:
+                given = as_table(argument, getattr(self, argument))
+                object.__setattr__(self, argument, given)
         _check_table("events", self.events)
         ids = {_TABLES[role]: feature.name for role, feature in self.spec.ids.items()}
         for table in _TABLES.values():

@@ -1,19 +1,14 @@
 """Events to be judged on that come in a table of their own, with histories given or not."""
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from tfrecs import checks
 from tfrecs.datasets import shapes
 from tfrecs.datasets.columns import is_list, is_text
 from tfrecs.datasets.sources import Source
-
-if TYPE_CHECKING:
-    from tfrecs.datasets.files import OwnTables
 
 PART = "__part__"  # column that says of an event where it is from
 _TARGETS = ("target", "targets", "next", "next_item", "answer")
@@ -115,17 +110,3 @@ def _cast(table: pa.Table, name: str, kind: pa.DataType, where: str) -> pa.Table
             f"Column {name!r} of {where} must hold {kind} as well: {error}."
         ) from error
     return table.set_column(table.column_names.index(name), name, column)
-
-
-def parted(read: "OwnTables") -> "OwnTables":
-    """Returns what was read with the test events apart from the training events."""
-    events = read.tables.events
-    parts: dict[str, Any] = {
-        part: events.filter(pc.equal(events[PART], part)).drop_columns([PART])
-        for part in ("train", "test", "given")
-    }
-    if read.tables.positive is not None:
-        parts["test"] = parts["test"].filter(read.tables.positive)
-    tables = replace(read.tables, events=parts["train"])
-    given = parts["given"] if parts["given"].num_rows else None
-    return replace(read, tables=tables, test=parts["test"], given=given)

@@ -10,6 +10,7 @@ import scipy.sparse as sp
 from keras import ops
 
 from tfrecs import checks
+from tfrecs.arrow import as_table
 from tfrecs.evaluation.scorers import PairScorer, VectorScorer, as_tensors, check_finite, graph
 
 
@@ -81,6 +82,7 @@ class ModelRecommender:
         Raises:
             ValueError: `k` not in 1..C, `exclude` of another shape, a vector or a score is NaN.
         """
+        queries = as_table("queries", queries)
         shape = (queries.num_rows, self.num_candidates)
         if not 1 <= k <= self.num_candidates:
             expectation = f"from 1 to the number of candidates ({self.num_candidates})"

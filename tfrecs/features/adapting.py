@@ -31,6 +31,7 @@ from tfrecs.spec import (
     Numeric,
 )
 
+_WHOLE = 0.999  # share of the lists that are kept whole
 logger = logging.getLogger("tfrecs")
 
 
@@ -58,7 +59,12 @@ def learn(spec: FeatureSpec, rows: Iterable[Any]) -> Learned:
     for one in learners:
         _check_seen(one, seen)
         one.finish()
-    learned.spec = FeatureSpec(tuple(_sized(feature, learned) for feature in spec))
+    cuts = {
+        one.feature.name: one.cut() for one in learners if one.feature.kind == "multi_categorical"
+    }
+    learned.spec = FeatureSpec(
+        tuple(_sized(_shortened(feature, cuts), learned) for feature in spec)
+    )
     return learned
 
 
@@ -77,6 +83,13 @@ def _check_seen(learner: "_Learner", seen: set[str]) -> None:
         raise ValueError(f"{message} {checks.did_you_mean(name, columns_seen)}".rstrip())
     if not learner.rows:
         raise ValueError(checks.expected("sources", f"rows with column {name!r}", "no rows"))
+
+
+def _shortened(feature: Feature, cuts: dict[str, int | None]) -> Feature:
+    """Returns the feature, its lists cut where one row would make every batch wide."""
+    cut = cuts.get(feature.name)
+    lists: Any = feature
+    return feature if cut is None else cast(Feature, dataclasses.replace(lists, max_length=cut))
 
 
 def _sized(feature: Feature, learned: Learned) -> Feature:
@@ -108,6 +121,7 @@ class _Learner:
             kind = pa.large_string() if id_dtype(feature) == "string" else pa.int64()
             learned.add_vocabulary(feature, pa.array(vocabulary, type=kind))
         self.statistic = self._statistic()
+        self.lengths = np.zeros(0, np.int64)  # how many rows have a list of each length
 
     def _statistic(self) -> ValueCounter | IdCounter | Moments | QuantileSketch | None:
         feature = self.feature
@@ -127,6 +141,8 @@ class _Learner:
         """Reads the feature's column of a table, checks it and counts it."""
         column = self._read(table, first_row)
         self.rows += len(table)
+        if self.feature.kind == "multi_categorical" and column.lengths is not None:
+            self._count_lengths(column.lengths)
         if isinstance(column.values, np.ndarray):
             if isinstance(self.statistic, Moments | QuantileSketch):
                 self.statistic.update(column.values)
@@ -142,6 +158,30 @@ class _Learner:
         if leader is not self.feature and leader.name in table.column_names:
             columns.aligned(table, self.feature, leader, column, first_row)
         return column
+
+    def _count_lengths(self, lengths: np.ndarray) -> None:
+        counts = np.bincount(lengths, minlength=len(self.lengths))
+        counts[: len(self.lengths)] += self.lengths
+        self.lengths = counts
+
+    def cut(self) -> int | None:
+        """Returns the length that 99.9 % of the lists do not exceed, where others do."""
+        if getattr(self.feature, "max_length", 0) is not None or not self.lengths.any():
+            return None
+        longest = int(np.flatnonzero(self.lengths)[-1])
+        kept = int(np.argmax(np.cumsum(self.lengths) >= _WHOLE * self.rows))
+        if max(kept, 1) >= longest:
+            return None
+        logger.warning(
+            "Lists of feature %r are cut after %s values: %s of %s rows have more, up to %s. "
+            "Set max_length in its spec to keep more.",
+            self.feature.name,
+            max(kept, 1),
+            f"{int(self.lengths[max(kept, 1) + 1 :].sum()):,}",
+            f"{self.rows:,}",
+            f"{longest:,}",
+        )
+        return max(kept, 1)
 
     def _counted(self, column: columns.Column) -> pa.ChunkedArray:
         """Returns the values to count: of a text, the tokens that it keeps."""

@@ -8,6 +8,7 @@ import pyarrow as pa
 import tensorflow as tf
 
 from tfrecs import checks
+from tfrecs.arrow import as_table
 
 _ROWS = 1 << 20  # rows of a slice
 
@@ -34,6 +35,8 @@ def tables(source: Any) -> Iterator[pa.Table]:
     elif isinstance(source, tf.data.Dataset):
         for element in source:
             yield from tables(element[0] if isinstance(element, tuple) else element)
+    elif hasattr(source, "__arrow_c_stream__"):
+        yield from tables(as_table("source", source))
     elif isinstance(source, Iterable) and not isinstance(source, str | bytes | np.ndarray):
         for part in source:
             yield from tables(part)

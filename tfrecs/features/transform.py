@@ -11,6 +11,7 @@ import pyarrow as pa
 import tensorflow as tf
 
 from tfrecs import checks
+from tfrecs.arrow import as_table
 from tfrecs.features import encoding, graph
 from tfrecs.features import raw as raw_tensors
 from tfrecs.features.adapting import learn
@@ -206,7 +207,7 @@ class FeatureTransform(tf.Module):
         """Transforms an Arrow table: the same as `__call__`, faster, lists padded to the longest.
 
         Args:
-            table: The rows.
+            table: The rows: Arrow, pandas, polars, DuckDB, or a dict of arrays.
             features: Names of the features wanted; `None` for all.
 
         Returns:
@@ -216,6 +217,7 @@ class FeatureTransform(tf.Module):
             ValueError: If a column is missing, or a number infinite.
             TypeError: If a column is of another type.
         """
+        table = as_table("table", table)
         with ThreadPoolExecutor(os.cpu_count()) as pool:
             parts = pool.map(lambda f: self._encode_one(f, table), self._inputs(features))
             batch = {key: value for part in parts for key, value in part.items()}

@@ -67,12 +67,12 @@ CLICK = Task("click", clicks, judge, logits=True)
 def features(spec: FeatureSpec) -> FeatureSpec:
     """Returns the spec of ids, lists of ids, numbers and vectors of both sides.
 
-    What is known of an event alone is left out where there are items: no catalogue can be ranked
-    by it. Without items, as in Criteo's impressions, all is known of the event.
+    What is known of the event (hour, device, position) is read too: impressions are judged as
+    they were given; a catalogue can be ranked with contexts given alone.
     """
     kinds = ("categorical", "multi_categorical", "sequence", "numeric", "vector")
     roles: tuple[Role, ...] = ("query", "candidate")
-    read = spec.by_role(*roles) if "candidate" in spec.ids else spec.by_role(*roles, "context")
+    read = spec.by_role(*roles, "context")
     chosen = [f for f in read if f.kind in kinds and getattr(f, "dtype", "") != "float32"]
     return spec.select(*(feature.name for feature in chosen if feature.name != LABEL))
 

@@ -56,6 +56,7 @@ def test_help_lists_every_command(capsys):
     assert code == 0
     for command in (
         *("quickstart", "train", "tune", "evaluate", "report", "recommend", "export", "serve"),
+        "compare",
         *("datasets", "models", "pipeline", "component"),
     ):
         assert command in out

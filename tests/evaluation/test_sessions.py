@@ -96,3 +96,12 @@ def test_a_model_is_scored_by_its_vectors():
     candidates = transform.encode(ITEMS, ["item_id"])
     expected = model.score(model.query(batch), model.candidate(candidates))
     np.testing.assert_allclose(found, expected, rtol=1e-6)
+
+
+def test_sessions_that_interleave_or_run_backwards_are_refused():
+    rows = {"session_id": [1, 2, 1], "item_id": ["a", "b", "c"], "time": [1, 2, 3]}
+    with pytest.raises(ValueError, match=r"one session after the other.*session 1 again in row 2"):
+        next_items(pa.table(rows), ITEMS, session_spec())
+    rows |= {"session_id": [1, 1, 2], "time": [5, 4, 3]}
+    with pytest.raises(ValueError, match=r"in order of time.*row 1 before the row above it"):
+        next_items(pa.table(rows), ITEMS, session_spec())

@@ -160,3 +160,8 @@ def test_bad_arguments_are_named():
         Recall(k=1)([[1, 0]], [[0.1, 0.2, 0.3]])
     with pytest.raises(ValueError, match=r"`y_true` must be labels \(B, C\)"):
         Recall(k=1)([1, 0], [0.1, 0.2])
+
+
+def test_ids_in_place_of_labels_are_told_what_to_use():
+    with pytest.raises(ValueError, match=r"InBatch\(loss\) takes.*full_ranking"):
+        NDCG(k=1)([1, 0], [[0.1, 0.2], [0.3, 0.4]])

@@ -51,6 +51,9 @@ def next_items(
     Returns:
         The events, in order.
 
+    Raises:
+        ValueError: The events of a session do not stand together, or not in order of their `time`.
+
     Example:
 
     >>> from tfrecs.datasets.sessions import session_spec
@@ -65,6 +68,7 @@ def next_items(
     known = candidates[name].combine_chunks()
     places = pc.fill_null(pc.index_in(test[name], value_set=known), -1).to_numpy().astype(np.int64)
     starts = np.flatnonzero(np.r_[True, sessions[1:] != sessions[:-1]])
+    _check_order(test, sessions, starts)
     first = np.repeat(starts, np.diff(np.r_[starts, len(sessions)]))  # of the event's session
     rows = np.flatnonzero((np.arange(len(sessions)) > first) & (places >= 0))
     lengths = np.minimum(rows - first[rows], max_length)
@@ -84,6 +88,22 @@ def next_items(
             )
         columns[feature.name] = values
     return NextItems(pa.table(columns), places[rows], rows)
+
+
+def _check_order(test: pa.Table, sessions: np.ndarray, starts: np.ndarray) -> None:
+    remedy = "Sort it by session and time: test.sort_by([('session_id', 'ascending'), ...])."
+    again = starts[np.unique(sessions[starts], return_index=True)[1]]
+    if len(again) < len(starts):
+        row = int(np.setdiff1d(starts, again)[0])
+        told = f"session {sessions[row]} again in row {row}"
+        raise ValueError(checks.expected("test", "one session after the other", told, remedy))
+    if "time" not in test.column_names:
+        return
+    times = np.asarray(test["time"])
+    late = (times[1:] < times[:-1]) & (sessions[1:] == sessions[:-1])
+    if late.any():
+        told = f"row {int(np.argmax(late)) + 1} before the row above it"
+        raise ValueError(checks.expected("test", "in order of time within sessions", told, remedy))
 
 
 def by_session_start(events: pa.Table, spec: FeatureSpec, fraction: float = 0.1) -> Split:

@@ -123,9 +123,14 @@ def check_shapes(labels: Tensor, scores: Tensor) -> None:
         or len(a) != 2
         or any(None not in pair and pair[0] != pair[1] for pair in zip(a, b, strict=True))
     ):
-        raise ValueError(
-            checks.expected("y_true", f"labels (B, C) of the shape of the scores, {b}", a)
-        )
+        remedy = ""
+        if len(a) == 1 and len(b) == 2:
+            remedy = (
+                "Positive ids (B,) are what InBatch(loss) takes; metrics of such a model are of "
+                "the whole catalogue: evaluation.full_ranking, or in a callback of fit."
+            )
+        expectation = f"labels (B, C) of the shape of the scores, {b}"
+        raise ValueError(checks.expected("y_true", expectation, a, remedy))
 
 
 @keras.saving.register_keras_serializable(package="tfrecs")

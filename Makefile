@@ -73,7 +73,7 @@ format: $(VENV)/.ready-test
 	$(BIN)/ruff check --fix .
 
 bench: $(VENV)/.ready-test
-	for subject in features retrieval factorization implicit ctr ctr_speed sessions pipelines; do $(BIN)/python benchmarks/$$subject.py || exit 1; done
+	for subject in demo features retrieval factorization implicit ctr ctr_speed sessions pipelines; do $(BIN)/python benchmarks/$$subject.py || exit 1; done
 	$(MAKE) docs
 
 docs: $(VENV)/.ready-test

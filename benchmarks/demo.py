@@ -21,10 +21,11 @@ SIZES = (10**5, 10**6, 10**7)
 SEEDS = (0, 1, 2)
 WORLDS = {"site": "demo_stream", "shop": "demo_shop_stream"}
 ROUNDS = {10**5: 5, 10**6: 3, 10**7: 1}
+_USERS, _ITEMS = 10_000, 1_000  # of the memory's worlds: these take memory, events do not
 _STREAM = (
     "import resource\n"
     "from tfrecs import datasets\n"
-    "rows = sum(b.num_rows for b in datasets.{stream}(num_events={events}))\n"
+    "rows = sum(b.num_rows for b in datasets.{stream}({sizes}, {events}))\n"
     "assert rows == {events}\n"
     "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)\n"
 )
@@ -60,15 +61,18 @@ def rates(sizes: tuple[int, ...]) -> list[dict[str, Any]]:
     return rows
 
 
-def memory(sizes: tuple[int, ...]) -> list[dict[str, Any]]:
+def memory(counts: tuple[int, ...]) -> list[dict[str, Any]]:
     """Returns the peak memory of a fresh process that streams each world, at each size."""
     rows = []
-    for events in sizes:
+    for events in counts:
         for name, stream in WORLDS.items():
-            code = _STREAM.format(stream=stream, events=events)
+            sizes = f"{_USERS}, {_ITEMS}"
+            code = _STREAM.format(stream=stream, sizes=sizes, events=events)
             made = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True)
             peak = int(made.stdout.split()[-1]) / 1024
-            protocol = "a fresh process that streams, imports included"
+            protocol = (
+                f"a fresh process streams {_USERS:,} users and {_ITEMS:,} items; with imports"
+            )
             data = f"{events:,} events"
             rows.append(common.row(data, protocol, name, "peak memory", peak, unit="MiB"))
     return rows

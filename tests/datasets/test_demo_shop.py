@@ -7,6 +7,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 
+from tfrecs import FeatureTransform, recipes
 from tfrecs.datasets import demo, demo_shop, demo_shop_stream
 from tfrecs.datasets.demo_setting import SHOP, SITE, World
 from tfrecs.datasets.demo_shop_tables import FIELDS
@@ -323,6 +324,20 @@ def test_days_are_those_of_the_setting():
     tables = demo_shop(**SMALL, setting=replace(SHOP, days=120))
     times = tables.events["timestamp"].to_numpy()
     assert 115 < (times[-1] - times[0]) / 86_400 < 121
+
+
+def test_what_trains_on_the_site_trains_on_the_shop():
+    tables = demo_shop(num_users=60, num_items=40, num_events=2_000)
+    recipe = recipes.recipe("logistic_regression")
+    split = recipe.task.split(tables)
+    transform = FeatureTransform(recipe.features(tables.spec))
+    transform = transform.adapt(tables.queries, tables.candidates, split.train)
+    options = recipe.options(epochs=1, embedding_dim=4)
+    training = recipes.Training(
+        recipe.model, transform, split.train, tables, options, lambda steps: []
+    )
+    _, history = recipe.fit(training)
+    assert np.isfinite(history["loss"]).all()
 
 
 @pytest.mark.slow

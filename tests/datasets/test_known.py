@@ -3,8 +3,9 @@ import pytest
 from tfrecs.datasets import KNOWN, read_known
 
 
-def test_the_demo_world_has_a_name():
-    assert read_known("demo").truth is not None
+@pytest.mark.parametrize("name", ["demo", "demo-shop"])
+def test_the_demo_worlds_have_a_name(name):
+    assert read_known(name).truth is not None
 
 
 def test_an_unknown_name_tells_the_nearest():

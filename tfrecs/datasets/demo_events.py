@@ -6,13 +6,21 @@ from dataclasses import dataclass
 import numpy as np
 
 from tfrecs.datasets import demo_world as world
-from tfrecs.datasets.demo_setting import PAGE, World
+from tfrecs.datasets.demo_setting import PAGE
+from tfrecs.datasets.demo_shelf import (
+    SEARCH,
+    Shelf,
+    build_shelf,
+    draw_surfaces,
+    draw_topics,
+    show,
+    show_related,
+)
 from tfrecs.datasets.demo_world import Items, Users
 
 _CHUNK_EVENTS = 1 << 16  # events made at once, if no user alone has more
 _LIKE, _DISLIKE = 1, 2  # positions in demo_topics.REACTIONS
 VIEW, CLICK, SAVE, CART, PURCHASE, HIDE = range(6)  # positions in demo_topics.ACTIONS
-HOME, SEARCH, RELATED = range(3)  # positions in demo_topics.SURFACES
 # logits of a save and a cart after a click, before pleasure, on each surface
 _SAVE = np.array([-4.1, -4.7, -3.5], np.float32)
 _CART = np.array([-6.5, -5.5, -6.7], np.float32)
@@ -45,31 +53,6 @@ class Chunk:
     surface: np.ndarray
     action: np.ndarray
     pleased: np.ndarray
-
-
-@dataclass(frozen=True)
-class Shelf:
-    """The items as the site shows them: by topic, with a running sum of their weights.
-
-    `order` `(C,)` lists the items by topic; `line` `(days x C,)` is the running sum over days and
-    items in that order; `edges` `(days, topics + 1)` says where on the line a topic begins.
-    """
-
-    order: np.ndarray
-    line: np.ndarray
-    edges: np.ndarray
-
-
-def build_shelf(items: Items) -> Shelf:
-    """Puts the items on a line, so that a draw is one search."""
-    order = np.argsort(items.topic, kind="stable")
-    line = np.cumsum(world.day_weights(items)[:, order])
-    ends = np.cumsum(np.bincount(items.topic, minlength=world.NUM_TOPICS))
-    firsts = np.concatenate([[0], ends])[None, :] + np.arange(items.world.days)[:, None] * len(
-        order
-    )
-    edges = np.concatenate([[0.0], line])[firsts]
-    return Shelf(order, line, edges)
 
 
 def generate(items: Items, users: Users, num_events: int, seed: int) -> Iterator[Chunk]:
@@ -122,15 +105,15 @@ def _live(
     starts = _session_starts(rng, user[first], users)  # (S,), seconds
     days = starts / world.SECONDS_PER_DAY
     shares = users.shares(user[first], days)  # (S, 4)
-    focus = _draw_topics(rng, users.topics[user[first]], shares)
+    focus = draw_topics(rng, users.topics[user[first]], shares)
     turns = (rng.random(num_events) < setting.turn) & ~begins
-    sought, surface = _surfaces(more, setting, begins, turns, session, index)
+    sought, surface = draw_surfaces(more, setting, begins, turns, session, index)
     turned = _sum_within(turns.astype(np.float64), first, session) > 0
     moment = np.where(turned, world.siblings(focus[session]), focus[session])
     topics = users.topics[user]
-    item = _show(rng, shelf, days[session], topics, shares[session], moment, surface)
+    item = show(rng, shelf, days[session], topics, shares[session], moment, surface)
     if setting.related:
-        _show_related(more, shelf, items, days[session], surface, item)
+        show_related(more, shelf, items, days[session], surface, item)
 
     matched = world.match(items, topics, shares[session], item)
     liked = world.liking(items, users, user, item) if setting.shop else 0.0
@@ -168,97 +151,6 @@ def _session_starts(rng: np.random.Generator, user: np.ndarray, users: Users) ->
     start = rng.integers(0, users.world.days, len(user)) * world.SECONDS_PER_DAY + hour * 3600.0
     sorted_starts: np.ndarray = start[np.lexsort((start, user))]  # users are in order already
     return sorted_starts
-
-
-def _draw_topics(rng: np.random.Generator, topics: np.ndarray, shares: np.ndarray) -> np.ndarray:
-    """Draws one of its topics for each row, by the shares."""
-    chance = rng.random(len(topics))[:, None]
-    which = (np.cumsum(shares[:, :-1], axis=1) < chance).sum(axis=1)
-    drawn: np.ndarray = topics[np.arange(len(topics)), which]
-    return drawn
-
-
-def _show(
-    rng: np.random.Generator,
-    shelf: Shelf,
-    days: np.ndarray,
-    topics: np.ndarray,
-    shares: np.ndarray,
-    moment: np.ndarray,
-    surface: np.ndarray,
-) -> np.ndarray:
-    """Draws the item of each impression: popular, of the moment, or of any interest.
-
-    A search shows the topic of the moment alone.
-    """
-    num_events = len(days)
-    day = days.astype(np.int64)
-    topic = _draw_topics(rng, topics, shares)
-    focused = rng.random(num_events) < world.FOCUS
-    if len(surface):
-        focused |= surface == SEARCH
-    topic = np.where(focused, moment, topic)
-    low, high = shelf.edges[day, topic], shelf.edges[day, topic + 1]
-    popular = rng.random(num_events) < world.POPULAR_SHARE
-    if len(surface):
-        popular &= surface != SEARCH
-    low = np.where(popular, shelf.edges[day, 0], low)
-    high = np.where(popular, shelf.edges[day, -1], high)
-    return _between(rng, shelf, low, high)
-
-
-def _between(
-    rng: np.random.Generator, shelf: Shelf, low: np.ndarray, high: np.ndarray
-) -> np.ndarray:
-    """Draws items between two places of the shelf's line."""
-    place = low + rng.random(len(low)) * (high - low)
-    place = np.minimum(place, np.nextafter(high, low))  # rounding must not reach the next topic
-    order = np.argsort(place)  # places in order are found in a half to a quarter of the time
-    found = np.empty(len(place), np.int64)
-    found[order] = np.searchsorted(shelf.line, place[order], side="right")
-    shown: np.ndarray = shelf.order[found % len(shelf.order)]
-    return shown
-
-
-def _surfaces(
-    rng: np.random.Generator,
-    setting: World,
-    begins: np.ndarray,
-    turns: np.ndarray,
-    session: np.ndarray,
-    index: np.ndarray,
-) -> tuple[np.ndarray, np.ndarray]:
-    """Draws which sessions begin with a search, and the surface of each impression of a shop.
-
-    The first page of a search is its results, which do not turn: `turns` loses them. A related item
-    is never the first of a session nor the first of a turn, so that it has what it stands beside.
-    """
-    num_sessions = int(session[-1]) + 1 if len(session) else 0
-    if not setting.shop:
-        return np.zeros(0, bool), np.zeros(0, np.int8)
-    sought = rng.random(num_sessions, np.float32) < setting.sought
-    search = sought[session] & (index < PAGE)
-    turns &= ~search
-    related = rng.random(len(session), np.float32) < setting.related
-    related &= ~(begins | turns | search)
-    return sought, (search * np.int8(SEARCH) + related * np.int8(RELATED)).astype(np.int8)
-
-
-def _show_related(
-    rng: np.random.Generator,
-    shelf: Shelf,
-    items: Items,
-    days: np.ndarray,
-    surface: np.ndarray,
-    item: np.ndarray,
-) -> None:
-    """Draws related items anew, in place: of the topic of what was shown before them."""
-    related = surface == RELATED
-    source = np.maximum.accumulate(np.where(related, 0, np.arange(len(item))))
-    rows = np.flatnonzero(related)
-    day, topic = days[rows].astype(np.int64), items.topic[item[source[rows]]]
-    low, high = shelf.edges[day, topic], shelf.edges[day, topic + 1]
-    item[rows] = _between(rng, shelf, low, high)
 
 
 def _once(clicked: np.ndarray, pair: np.ndarray) -> np.ndarray:

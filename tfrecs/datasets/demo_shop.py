@@ -82,33 +82,7 @@ def demo_shop(
     >>> tables.product_queries.num_rows, tables.truth.relevance(tables.product_queries).shape
     (50, (50, 50))
     """
-    maker = _maker(num_users, num_items, num_events, seed, fields, setting)
-    names = ("events", *(name for name in tables_of(maker.fields) if name != "engagements"))
-    batches: dict[str, list[pa.RecordBatch]] = {name: [] for name in names}
-    focus, last = [], np.full(maker.num_users, float(setting.days))
-    for chunk, *firsts in maker.chunks():
-        for name in names:
-            batches[name].append(maker.batch(name, chunk, *firsts))
-        focus.append(chunk.focus)
-        last[chunk.user] = chunk.time / world.SECONDS_PER_DAY  # of a user's events the last stays
-    if "queries" in maker.fields:
-        batches["engagements"] = list(maker.stream("engagements"))
-    further = {name: _table(name, maker, made) for name, made in batches.items()}
-    if "queries" in maker.fields:
-        further["product_queries"] = maker.asked.table
-    queries, skills = user_table(seed, maker.users, maker.user_ids)
-    return ShopTables(
-        name=f"demo shop (generated, seed {seed})",
-        events=further.pop("events"),
-        queries=queries.append_column("age_band", pa.array(np.array(AGES)[maker.users.age])),
-        candidates=_candidates(maker),
-        spec=shop_spec(SPEC, maker.fields),
-        truth=maker.truth(skills, np.concatenate(focus), last),
-        positive=pc.field("clicked") == 1,
-        fields=maker.fields,
-        further=further,
-        sounds=(seed, maker.items.topic, maker.wares.artist),
-    )
+    return _tables(_maker(num_users, num_items, num_events, seed, fields, setting))
 
 
 def demo_shop_stream(
@@ -168,6 +142,35 @@ def _maker(
         raise ValueError(checks.expected("setting", "a World with shop=True", setting))
     users, items = sizes(num_users, num_items, num_events, seed, _EVENTS_PER_USER)
     return Maker(users, items, num_events, seed, check_fields(fields), setting)
+
+
+def _tables(maker: Maker) -> ShopTables:
+    names = ("events", *(name for name in tables_of(maker.fields) if name != "engagements"))
+    batches: dict[str, list[pa.RecordBatch]] = {name: [] for name in names}
+    focus, last = [], np.full(maker.num_users, float(maker.setting.days))
+    for chunk, *firsts in maker.chunks():
+        for name in names:
+            batches[name].append(maker.batch(name, chunk, *firsts))
+        focus.append(chunk.focus)
+        last[chunk.user] = chunk.time / world.SECONDS_PER_DAY  # of a user's events the last stays
+    if "queries" in maker.fields:
+        batches["engagements"] = list(maker.stream("engagements"))
+    further = {name: _table(name, maker, made) for name, made in batches.items()}
+    if "queries" in maker.fields:
+        further["product_queries"] = maker.asked.table
+    queries, skills = user_table(maker.seed, maker.users, maker.user_ids)
+    return ShopTables(
+        name=f"demo shop (generated, seed {maker.seed})",
+        events=further.pop("events"),
+        queries=queries.append_column("age_band", pa.array(np.array(AGES)[maker.users.age])),
+        candidates=_candidates(maker),
+        spec=shop_spec(SPEC, maker.fields),
+        truth=maker.truth(skills, np.concatenate(focus), last),
+        positive=pc.field("clicked") == 1,
+        fields=maker.fields,
+        further=further,
+        sounds=(maker.seed, maker.items.topic, maker.wares.artist),
+    )
 
 
 def _table(name: str, maker: Maker, batches: list[pa.RecordBatch]) -> pa.Table:

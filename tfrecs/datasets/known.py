@@ -10,6 +10,7 @@ from tfrecs.datasets.avazu import avazu
 from tfrecs.datasets.citeulike import citeulike
 from tfrecs.datasets.criteo import criteo
 from tfrecs.datasets.demo import demo
+from tfrecs.datasets.demo_shop import demo_shop
 from tfrecs.datasets.grocery import grocery
 from tfrecs.datasets.histories import session_tables
 from tfrecs.datasets.lastfm import hetrec_lastfm
@@ -38,6 +39,10 @@ KNOWN = {
     "demo": Known(
         "a generated content site with a known truth; nothing to download",
         lambda data_dir: demo(),
+    ),
+    "demo-shop": Known(
+        "a generated year of a content shop with a known truth; nothing to download",
+        lambda data_dir: demo_shop(),
     ),
     "movielens-100k": Known(
         "100,000 ratings of 1,682 films by 943 users (grouplens.org)",

@@ -291,12 +291,9 @@ def _new_folder(runs: Path) -> Path:
 def _locked(root: Path) -> Iterator[None]:
     """Lets one run at a time into a root; the lock goes with the process."""
     root.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(root / ".lock", timeout=0)
     try:
-        lock.acquire()
+        lock = FileLock(root / ".lock", timeout=0).acquire()
     except Timeout as error:
         raise RuntimeError(f"Another run of {root} is under way. Wait for its end.") from error
-    try:
+    with lock:  # the proxy that `acquire` returns lets go of it
         yield
-    finally:
-        lock.release()

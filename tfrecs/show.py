@@ -7,6 +7,8 @@ from typing import Any
 
 import keras
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
@@ -16,7 +18,7 @@ from tfrecs.answers import known_items as known_items
 from tfrecs.answers import titles as titles
 from tfrecs.datasets import Tables
 from tfrecs.datasets.trials import PART
-from tfrecs.evaluation import Results, Split, splits
+from tfrecs.evaluation import Results, Split
 from tfrecs.evaluation.index_page import write_index_page
 from tfrecs.files import check_replaceable, check_writable
 from tfrecs.models import Retriever
@@ -71,7 +73,7 @@ def split(console: Console, tables: Tables, protocol: str, options: TrainingOpti
     """Splits the events that the model learns from, and prints how."""
     task = recipe(options.model).task
     if PART in tables.events.column_names:
-        found = splits.by_part(task.events(tables), PART, "test events of their own file")
+        found = _of_parts(task.events(tables))
     else:
         found = task.split(tables, protocol, options.seed)
     console.print(
@@ -79,6 +81,16 @@ def split(console: Console, tables: Tables, protocol: str, options: TrainingOpti
         f"({found.protocol})"
     )
     return found
+
+
+def _of_parts(events: pa.Table) -> Split:
+    """Returns the split of events that say themselves what they are for: train, given, test."""
+    parts = {
+        part: events.filter(pc.equal(events[PART], part)).drop_columns([PART])
+        for part in ("train", "test", "given")
+    }
+    given = parts["given"] if parts["given"].num_rows else None
+    return Split(parts["train"], parts["test"], "test events of their own file", given=given)
 
 
 def train(

@@ -93,8 +93,8 @@ def read_tables(
         drop: Columns that do not.
         spec: The features, or a file of `tfrecs spec`; `None` guesses them.
         test_events: Events to be judged on, in the columns of `events`, or with a list `history`
-            and a `target`. All are in `events` of the result, marked in a column `__part__` for
-            `evaluation.splits.by_part`.
+            and a `target`. All are in `events` of the result, marked in a column `__part__`:
+            "train", "test" and "given".
         progress: Called with bytes read and bytes to read.
 
     Returns:

@@ -273,29 +273,6 @@ def by_column(
     return _cut(events, side, f"{protocol}, {name} {folds}", len(validation) > 0)
 
 
-def by_part(events: pa.Table, name: str, protocol: str) -> Split:
-    """Splits by a column of "train", "test" and "given", which is left out of the parts.
-
-    Args:
-        events: Table of events.
-        name: The column.
-        protocol: What to call the split.
-
-    Example:
-
-    >>> events = pa.table({"user": ["a", "b"], "part": ["train", "test"]})
-    >>> by_part(events, "part", "two files").test.to_pylist()
-    [{'user': 'b'}]
-    """
-    values = column(events, name)
-    parts = {
-        part: events.filter(pc.equal(values, part)).drop_columns([name])
-        for part in ("train", "test", "given")
-    }
-    given = parts["given"] if parts["given"].num_rows else None
-    return Split(train=parts["train"], test=parts["test"], protocol=protocol, given=given)
-
-
 def _cut(events: pa.Table, side: np.ndarray, protocol: str, validation: bool) -> Split:
     """Cuts by 0 train, 1 test, 2 validation."""
     parts = [events.filter(pa.array(side == number)) for number in (0, 1, 2)]

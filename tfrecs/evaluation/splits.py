@@ -10,6 +10,7 @@ import pyarrow.compute as pc
 
 from tfrecs import checks
 from tfrecs.evaluation.columns import codes, column, times_of
+from tfrecs.evaluation.shares import last_share, percent, ties_of_time
 from tfrecs.spec import FeatureSpec
 
 
@@ -80,7 +81,7 @@ def random(
     """
     _check_fractions(fraction, validation)
     order = np.random.default_rng(seed).permutation(events.num_rows)
-    protocol = f"random {_percent(fraction)} of events, seed {seed}"
+    protocol = f"random {percent(fraction)} of events, seed {seed}"
     return _cut(events, _first(order, fraction, validation), protocol, validation > 0)
 
 
@@ -128,7 +129,7 @@ def leave_last_out(events: pa.Table, spec: FeatureSpec, *, validation: bool = Fa
     tied = times[order[ends]] == times[order[ends - 1]]
     if validation:
         tied |= times[order[ends - 1]] == times[order[ends - 2]]
-    protocol += _ties(tied)
+    protocol += ties_of_time(tied)
     return _cut(events, side, protocol, validation)
 
 
@@ -178,7 +179,7 @@ def by_time(
                 )
             )
         side[(side == 0) & (times >= _quantile(earlier, share))] = 2
-    what = _last(fraction, side == 1) if fraction is not None else f"from {cutoff:g}"
+    what = last_share(fraction, side == 1) if fraction is not None else f"from {cutoff:g}"
     return _cut(events, side, f"by time, {what}", validation > 0)
 
 
@@ -212,7 +213,7 @@ def by_user(
     num_users = int(users.max()) + 1 if len(users) else 0
     order = np.random.default_rng(seed).permutation(num_users)
     side = _first(order, fraction, validation)[users]
-    protocol = f"by user, {_percent(fraction)} of users, seed {seed}"
+    protocol = f"by user, {percent(fraction)} of users, seed {seed}"
     return _cut(events, side, protocol, validation > 0)
 
 
@@ -296,26 +297,6 @@ def _check_fractions(fraction: float, validation: float) -> None:
         raise ValueError(
             checks.expected("validation", f"from 0 to below {1 - fraction:g}", validation)
         )
-
-
-def _percent(fraction: float) -> str:
-    return f"{100 * fraction:g} %"
-
-
-def _last(fraction: float, test: np.ndarray) -> str:
-    """Returns what a protocol says of the last events: the share that it is, and that was asked."""
-    if abs(fraction * len(test) - np.count_nonzero(test)) <= 1:
-        return f"last {_percent(fraction)} of events"
-    share = _percent(float(f"{np.mean(test):.3g}"))
-    return f"last {share} of events, those at the cutoff's own time with them"
-
-
-def _ties(tied: np.ndarray) -> str:
-    """Returns what a protocol says of queries whose last events are of one time."""
-    if not tied.any():
-        return ""
-    share = _percent(round(float(np.mean(tied)), 3))
-    return f", ties of time by row for {share} of them"
 
 
 def _quantile(times: np.ndarray, fraction: float) -> Any:

@@ -65,7 +65,8 @@ def numbers(
     zero = pc.any(pc.starts_with(cells, "0"), min_count=0).as_py()
     if not zeros and (zero or found is None) and _any(cells, r"^\s*[-+]?0\d"):
         return None
-    if zero and _any(cells, "[xX]"):  # Arrow reads 0x1F
+    whole = found is not None and pa.types.is_integer(found.type)
+    if zero and whole and _any(cells, "[xX]"):  # Arrow reads 0x1F
         return None
     if found is not None:
         return found

@@ -18,6 +18,8 @@ from tfrecs.spec import (
     Vector,
 )
 
+_OFFSETS = 2**31  # bytes that one array of text can hold
+
 
 def check_present(table: str, rows: pa.Table, name: str) -> None:
     """Raises ValueError unless the table called `table` has the column `name`."""
@@ -161,7 +163,10 @@ def check_known(events: pa.ChunkedArray, known: pa.ChunkedArray, name: str, tabl
 
 def positions(wanted: Any, known: Any) -> np.ndarray:
     """Returns the row in `known` of each wanted id, int64 `(N,)`, -1 where there is none."""
-    found = pc.index_in(plain(wanted), value_set=plain(known))
+    wanted = plain(wanted)
+    if isinstance(wanted, pa.ChunkedArray) and wanted.nbytes < _OFFSETS:
+        wanted = wanted.combine_chunks()  # Arrow hashes `known` anew for each chunk
+    found = pc.index_in(wanted, value_set=plain(known))
     rows: np.ndarray = pc.fill_null(found, -1).to_numpy().astype(np.int64)
     return rows
 

@@ -130,7 +130,7 @@ def read_tables(
     source = replace(source, table=shapes.as_rows(source.table, source.where, named, notes))
     found: dict[str, str | None] = {}
     for part, column in named.items():
-        taken = [name for name in (*found.values(), *named.values()) if name is not None]
+        taken = [name for name in found.values() if name is not None]
         found[part] = _column(part, column, source, (*drop, *taken))
     _check_ids(found, source, notes)
     _check_apart(found)

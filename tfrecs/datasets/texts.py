@@ -16,6 +16,7 @@ import pyarrow.csv
 from tfrecs import checks
 
 Progress = Callable[[int, int], None]
+_BLOCK = 4 << 20  # bytes read at a time
 DELIMITER = b"delimiter"  # in the metadata of a table: what stood between its cells
 _INFLATED = 256 << 20  # bytes below which nothing is taken for a bomb
 _RATIO = 100  # by which tables do not grow; rows all alike grow by 200, a bomb by 1,000
@@ -48,7 +49,7 @@ def read_text(
 
     def read(threads: bool) -> pa.Table:
         with _opened(path, progress) as file:
-            options = pa.csv.ReadOptions(use_threads=threads)
+            options = pa.csv.ReadOptions(use_threads=threads, block_size=_BLOCK)
             return pa.csv.read_csv(pa.PythonFile(file, "r"), options, parse, convert)
 
     return _parsed(path, read).replace_schema_metadata({DELIMITER: delimiter})

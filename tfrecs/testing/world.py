@@ -1,6 +1,6 @@
 """What the checks of a model share: made-up rows, their tensors, new models, plain training."""
 
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any
 
 import keras
@@ -23,7 +23,6 @@ class World:
 
     def __init__(self, case: ModelCase) -> None:
         self.case = case
-        self._new: dict[FeatureSpec, tuple[RecModel, list[np.ndarray]]] = {}
 
     @cached_property
     def table(self) -> pa.Table:
@@ -61,10 +60,10 @@ class World:
         model({name: ops.convert_to_tensor(value) for name, value in self.features.items()})
         return model
 
-    @cached_property
+    @property
     def untrained(self) -> RecModel:
         """A model for checks that leave its weights alone."""
-        return self.build()
+        return _untrained(self)
 
     def as_new(self, spec: FeatureSpec | None = None) -> RecModel:
         """Returns a compiled model as its constructor leaves it, to be trained by `fit`.
@@ -72,17 +71,15 @@ class World:
         It is one object a spec, whose weights and optimizer are set back: so its training step is
         traced once. A model with a `fit` of its own is built anew.
         """
-        spec = spec or self.spec
-        if spec in self._new:
-            model, values = self._new[spec]
-            for variable, value in zip(_state(model), values, strict=True):
-                variable.assign(value)
-            return model
-        model = self.compiled(model=None if spec == self.spec else self.case.build(spec))
-        if type(model).fit is keras.Model.fit and all(layer.built for layer in model.layers):
-            model.optimizer.build(model.trainable_variables)
-            self._new[spec] = model, [np.asarray(ops.convert_to_numpy(v)) for v in _state(model)]
+        model, values = _as_new(self, spec or self.spec)
+        if values is None:
+            return self._new(spec or self.spec)
+        for variable, value in zip(_state(model), values, strict=True):
+            variable.assign(value)
         return model
+
+    def _new(self, spec: FeatureSpec) -> RecModel:
+        return self.compiled(model=None if spec == self.spec else self.case.build(spec))
 
     def compiled(self, jit: bool = False, model: RecModel | None = None) -> RecModel:
         """Returns a new model, compiled with the case's loss and Adam."""
@@ -162,6 +159,22 @@ class World:
                 if owner.role == "candidate" and isinstance(owner, Categorical) and owner.is_id:
                     return feature.name
         return None
+
+
+# the checks of a case follow each other: no other case's models are kept
+@lru_cache(maxsize=1)
+def _untrained(world: World) -> RecModel:
+    return world.build()
+
+
+@lru_cache(maxsize=2)
+def _as_new(world: World, spec: FeatureSpec) -> tuple[RecModel, list[np.ndarray] | None]:
+    """Returns a model and the values of all its variables; `None` where they cannot be set back."""
+    model = world._new(spec)
+    if type(model).fit is not keras.Model.fit or not all(layer.built for layer in model.layers):
+        return model, None
+    model.optimizer.build(model.trainable_variables)
+    return model, [np.asarray(ops.convert_to_numpy(v)) for v in _state(model)]
 
 
 def _state(model: RecModel) -> list[Any]:

@@ -1,6 +1,6 @@
 """Messages that need a broken machine, a lost package or a cut request to be seen."""
 
-import io
+import asyncio
 import sys
 from types import SimpleNamespace
 from unittest.mock import MagicMock
@@ -26,6 +26,7 @@ from tfrecs.files import written_aside
 from tfrecs.retrieval import scann_ops
 from tfrecs.retrieval.ids import as_ids
 from tfrecs.serving import rest
+from tfrecs.serving.limits import Limits
 from tfrecs.testing import processes
 
 
@@ -127,20 +128,19 @@ def test_a_scann_without_a_folder_is_told(monkeypatch):
         scann_ops.op_library()
 
 
-@pytest.mark.parametrize(
-    "headers, message",
-    [
-        ({}, "The request needs the header Content-Length"),
-        ({"Content-Length": "5"}, "The request ends after 2 of 5 bytes"),
-    ],
-)
-def test_a_request_that_is_cut_is_told(headers, message):
-    handler = object.__new__(rest._Handler)
-    limits = SimpleNamespace(request_bytes=10)
-    handler.server = SimpleNamespace(service=SimpleNamespace(limits=limits))
-    handler.headers, handler.rfile = headers, io.BytesIO(b"{}")
-    with pytest.raises(ValueError, match=message):
-        handler._body()
+def test_a_request_that_is_cut_is_told():
+    app = rest.Rest(SimpleNamespace(limits=Limits()))
+    messages = [
+        {"type": "http.request", "body": b"{}", "more_body": True},
+        {"type": "http.disconnect"},
+    ]
+
+    async def receive():
+        return messages.pop(0)
+
+    scope = {"headers": [(b"content-length", b"5")]}
+    with pytest.raises(ValueError, match="The request ends after 2 of 5 bytes"):
+        asyncio.run(app._body(scope, receive))
 
 
 def test_a_server_that_stops_while_requests_run_says_so(monkeypatch, tmp_path):

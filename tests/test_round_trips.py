@@ -305,7 +305,10 @@ def test_a_file_of_any_table_is_read_as_it_was(folder, extension, table):
             writer = csv.writer(file, delimiter="," if extension == "csv" else "\t")
             writer.writerow(rows.column_names)
             writer.writerows(row.values() for row in rows.to_pylist())
-    assert readers.read_file(path).to_pylist() == rows.to_pylist()
+    expected = rows.to_pylist()
+    if extension in ("csv", "tsv"):  # text stays text until its role is known
+        expected = [{name: str(value) for name, value in row.items()} for row in expected]
+    assert readers.read_file(path).to_pylist() == expected
 
 
 # ------------------------------------------------------------------------------- runs

@@ -92,6 +92,7 @@ def compile(pipeline: Pipeline, path: str | Path, cluster: Cluster | None = None
     """
     if Path(path).suffix != ".yaml":
         raise ValueError(checks.expected("path", "a .yaml file", str(path)))
+    kfp = _kfp()
     cluster = cluster or Cluster()
     pod.check_places(pipeline.nodes, list(cluster.volumes.values()))
     for node in pipeline.nodes:
@@ -100,7 +101,6 @@ def compile(pipeline: Pipeline, path: str | Path, cluster: Cluster | None = None
                 logger.warning(
                     "Left out on Kubeflow: the last blessed model, %s(%s).", node.id, name
                 )
-    kfp = _kfp()
     Path(path).parent.mkdir(parents=True, exist_ok=True)
     kfp.compiler.Compiler().compile(_build(pipeline, cluster, kfp), str(path))
     return Path(path)

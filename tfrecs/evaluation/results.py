@@ -132,7 +132,7 @@ class Results:
     def headline(self) -> list[str]:
         """Returns the metrics that say most: the first cut-off's, the recall of the last."""
         names = self.metrics
-        first = names[0].partition("@")[2]
+        first = names[0].partition("@")[2] if names else ""
         wanted = [f"{name}@{first}" for name in ("ndcg", "recall", "hr", "mrr")]
         wanted += [name for name in names if name.startswith("recall@")][-1:]
         wanted += [f"coverage@{first}", f"average_popularity@{first}", "rmse", "mae"]

@@ -1,6 +1,18 @@
-"""What a split says of its shares and ties, for a protocol's line."""
+"""The shares of a split: what is refused, and what a protocol's line says of them and of ties."""
 
 import numpy as np
+
+from tfrecs import checks
+
+
+def check_fractions(fraction: float, validation: float) -> None:
+    """Raises ValueError unless the parts of test and validation leave events for training."""
+    if not 0 < fraction < 1:
+        raise ValueError(checks.expected("fraction", "above 0 and below 1", fraction))
+    if not 0 <= validation < 1 - fraction:
+        raise ValueError(
+            checks.expected("validation", f"from 0 to below {1 - fraction:g}", validation)
+        )
 
 
 def last_share(fraction: float, test: np.ndarray) -> str:

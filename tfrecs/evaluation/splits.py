@@ -10,8 +10,10 @@ import pyarrow.compute as pc
 
 from tfrecs import checks
 from tfrecs.evaluation.columns import codes, column, times_of
-from tfrecs.evaluation.shares import last_share, percent, ties_of_time
+from tfrecs.evaluation.shares import check_fractions, last_share, percent, ties_of_time
 from tfrecs.spec import FeatureSpec
+
+PARTS = ("train", "validation", "test", "given", "disliked")
 
 
 @dataclass(frozen=True)
@@ -38,19 +40,20 @@ class Split:
 
     def __repr__(self) -> str:
         """Names the protocol and the size of each part."""
-        parts = ("train", "validation", "test", "given")
-        sizes = {part: getattr(self, part) for part in parts if getattr(self, part) is not None}
-        lines = [f"  {part:<10} {table.num_rows:>11,} rows" for part, table in sizes.items()]
+        lines = [f"  {part:<10} {table.num_rows:>11,} rows" for part, table in self._parts()]
         return "\n".join([f"Split: {self.protocol}", *lines])
 
     def __post_init__(self) -> None:
-        for part in ("train", "test", "validation", "given", "disliked"):
-            table = getattr(self, part)
-            if table is not None and table.num_rows == 0:
+        for part, table in self._parts():
+            if table.num_rows == 0:
                 raise ValueError(
                     f"The split `{self.protocol}` leaves no event for {part}. "
                     "Split more events, or by another protocol (--protocol on the command line)."
                 )
+
+    def _parts(self) -> list[tuple[str, pa.Table]]:
+        named = {part: getattr(self, part) for part in PARTS}
+        return [(part, table) for part, table in named.items() if table is not None]
 
 
 def random(
@@ -79,7 +82,7 @@ def random(
     >>> split.train.num_rows, split.test.num_rows, split.protocol
     (8, 2, 'random 20 % of events, seed 0')
     """
-    _check_fractions(fraction, validation)
+    check_fractions(fraction, validation)
     order = np.random.default_rng(seed).permutation(events.num_rows)
     protocol = f"random {percent(fraction)} of events, seed {seed}"
     return _cut(events, _first(order, fraction, validation), protocol, validation > 0)
@@ -163,7 +166,7 @@ def by_time(
         raise ValueError(
             checks.expected("fraction", "given, or `cutoff`, but not both", (fraction, cutoff))
         )
-    _check_fractions(0.5 if fraction is None else fraction, validation)
+    check_fractions(0.5 if fraction is None else fraction, validation)
     times = times_of(events, spec)
     if len(times) == 0:
         raise ValueError("`events` must have rows to split by time. Received: an empty table.")
@@ -208,7 +211,7 @@ def by_user(
     Raises:
         ValueError: If a fraction is out of range or a part is empty.
     """
-    _check_fractions(fraction, validation)
+    check_fractions(fraction, validation)
     users = codes(events, spec.query_id.name)
     num_users = int(users.max()) + 1 if len(users) else 0
     order = np.random.default_rng(seed).permutation(num_users)
@@ -288,15 +291,6 @@ def _first(order: np.ndarray, fraction: float, validation: float) -> np.ndarray:
     side[order[:num_test]] = 1
     side[order[num_test : num_test + num_validation]] = 2
     return side
-
-
-def _check_fractions(fraction: float, validation: float) -> None:
-    if not 0 < fraction < 1:
-        raise ValueError(checks.expected("fraction", "above 0 and below 1", fraction))
-    if not 0 <= validation < 1 - fraction:
-        raise ValueError(
-            checks.expected("validation", f"from 0 to below {1 - fraction:g}", validation)
-        )
 
 
 def _quantile(times: np.ndarray, fraction: float) -> Any:

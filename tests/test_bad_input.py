@@ -101,7 +101,7 @@ BAD_EVENTS = {
     "text as time": (
         EVENTS + "u1,i1,soon,3\n",
         ["--time-column", "ts"],
-        ["`time` must be a column of numbers or dates", "'soon' in row 48"],
+        ["`time` must be a column of numbers or dates", "'soon' in row 48", "e.csv", "'ts'"],
     ),
     "one column twice": (EVENTS, ["--label-column", "ts"], ["another column than the time", "ts"]),
     "a name twice": ("user,item,item\na,x,y\n", [], ["e.csv must name each column once", "item"]),
@@ -151,7 +151,7 @@ def test_bad_events_end_with_a_message(case, fails, tmp_path):
     [
         ("item,title\n", ["i.csv has no rows"]),
         ("sku,title\nx,X\n", ["No item of the events is in", "i.csv", "--item-column"]),
-        (ITEMS.replace("i", "j").replace("jtem", "item"), ["'i0' there, 'j0' here", "i.csv"]),
+        (ITEMS.replace("i", "j").replace("jtem", "item"), ["item 'i0' there, 'j0' in 'item' here", "i.csv", "--item-id"]),
         (ITEMS + "i3,Again,1\n", ["distinct ids. Received: 'i3' in rows 3, 15", "i.csv", "Keep"]),
         (ITEMS + "i15,New,inf\n", ["`price`", "inf in row 15", "i.csv", "Replace them by null"]),
         (ITEMS.encode() + b"i15,\xff,1\n", ["i.csv must be UTF-8", "'title', row 15", "iconv"]),
@@ -284,7 +284,8 @@ def test_a_damaged_run_names_its_file(name, trained, fails, tmp_path):
         (["recommend", "--user", "u1", "-k", 99], 1, "candidates (15). Received: 99"),
         (["export", "--name", "../up"], 1, "`name` must be letters"),
         (["export", "--recall", 2], 1, "`recall` must be above 0 and at most 1"),
-        (["recommend"], 2, ""),
+        (["recommend"], 1, "one of --user ID, --history ID,ID and --users FILE"),
+        (["recommend", "-k", "many"], 2, ""),
     ],
 )
 def test_options_out_of_range_are_named(arguments, code, said, trained, fails, tmp_path):
@@ -297,7 +298,7 @@ def test_options_out_of_range_are_named(arguments, code, said, trained, fails, t
     "error", [MemoryError("no 4 TB"), tf.errors.ResourceExhaustedError(None, None, "no 4 TB")]
 )
 def test_no_memory_is_told_with_what_takes_less(error, fails, monkeypatch):
-    def read(data):
+    def read(data, model=None):
         raise error
 
     monkeypatch.setattr(cli.Data, "read", read)
@@ -311,7 +312,7 @@ def test_ctrl_c_while_an_object_is_deleted_is_not_lost(fails, monkeypatch):
         def __del__(self):
             raise KeyboardInterrupt
 
-    def read(data):
+    def read(data, model=None):
         Deleted()
         time.sleep(30)
 

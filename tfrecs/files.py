@@ -143,10 +143,11 @@ def check_replaceable(argument: str, folder: str | Path, mark: str) -> None:
 
 def _is_of_another(error: OSError, own: Iterable[Path]) -> bool:
     """Returns whether an error of the block names a place that is not being written here."""
-    named = getattr(error, "place", None) or error.filename
-    if not isinstance(named, str | Path):
-        return False
-    return not any(Path(named).is_relative_to(place) for place in own)
+    named = [getattr(error, "place", None)]
+    if named[0] is None:
+        named = [error.filename, error.filename2]  # of a copy: from where, and to where
+    places = [Path(name) for name in named if isinstance(name, str | Path)]
+    return bool(places) and not any(p.is_relative_to(own_p) for p in places for own_p in own)
 
 
 def _not_written(path: Path, error: OSError) -> OSError:

@@ -9,7 +9,7 @@ from tfrecs.datasets.columns import is_text
 
 Decimal = Literal[".", ","]
 _MISSING = pa.array(["", "NA", "N/A", "n/a", "NaN", "nan", "NAN", "NULL", "null", "None", "<NA>"])
-_PLAIN = r"^\s*[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?\s*$"
+PLAIN = r"^\s*[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?\s*$"
 _INFINITE = r"^\s*[-+]?([iI]nf|[iI]nfinity|INF)\s*$"
 _COMMA = r"^\s*[-+]?\d+,\d+\s*$"  # 4,5
 _COMMA_SURE = r"^\s*[-+]?(\d+,(\d{1,2}|\d{4,})|0\d*,\d+|\d{4,},\d+)\s*$"  # no 1,234
@@ -70,7 +70,7 @@ def numbers(
         return None
     if found is not None:
         return found
-    if decimal != "," and _all(cells, _PLAIN, _INFINITE):
+    if decimal != "," and _all(cells, PLAIN, _INFINITE):
         return _parsed(cells)
     signs = _signs(name, cells, decimal)
     if signs is None:
@@ -113,7 +113,7 @@ def _signs(
     """Returns the sign of thousands and the decimal sign, or `None` where cells are no numbers."""
     whole = r"^\s*[-+]?\d+\s*$"
     european = decimal != "." and _all(cells, _EUROPEAN, _COMMA, whole)
-    english = decimal != "," and _all(cells, _ENGLISH, _PLAIN, whole)
+    english = decimal != "," and _all(cells, _ENGLISH, PLAIN, whole)
     if european and english:
         if _any(cells, f"{_COMMA_SURE}|{_EUROPEAN_SURE}"):
             return ".", ","
@@ -152,7 +152,7 @@ def _any(cells: pa.ChunkedArray, pattern: str) -> bool:
     return bool(pc.any(pc.match_substring_regex(cells, pattern), min_count=0).as_py())
 
 
-def first_not(column: pa.ChunkedArray, pattern: str = _PLAIN) -> str:
+def first_not(column: pa.ChunkedArray, pattern: str = PLAIN) -> str:
     """Returns a sentence on the first cell of text that is no number, with its row; or ""."""
     if not is_text(column.type):
         return ""

@@ -19,6 +19,7 @@ _LEAST: dict[Unit, int] = {"s": 0, "ms": 10**11, "us": 10**14, "ns": 10**17}  # 
 _DAY = r"(?P<a>\d{1,2})[./-](?P<b>\d{1,2})[./-](?P<y>\d{4})"
 _CLOCK = r"(?:[ T,]+(?P<h>\d{1,2}):(?P<m>\d{2})(?::(?P<s>\d{2})(?:\.\d+)?)?)?"
 _DATE = rf"^\s*{_DAY}{_CLOCK}\s*$"
+_ISO_START = r"^\s*\d{4}[-/]\d{1,2}[-/]\d{1,2}"
 _YEARS = (1900, 2100)
 
 
@@ -127,7 +128,7 @@ def _of_dates(name: str, texts: pa.ChunkedArray, order: Order | None) -> pa.Chun
     """Returns dates such as 31/01/2024 as timestamps: day or month first, as the column says."""
     parts = pc.extract_regex(texts, _DATE)
     if parts.null_count:
-        row = int(np.argmax(parts.is_null().to_numpy()))
+        row = _first_other(texts, parts)
         expectation = (
             "a column of numbers or dates such as 2020-01-31 12:00, all with a zone or none; "
             f"{name!r} is not"
@@ -168,6 +169,15 @@ def _of_dates(name: str, texts: pa.ChunkedArray, order: Order | None) -> pa.Chun
     return pa.chunked_array([pa.array(seconds).cast(pa.timestamp("s"))])
 
 
+def _first_other(texts: pa.ChunkedArray, parts: pa.ChunkedArray) -> int:
+    """Returns the first row that is not as the first one: no number, no ISO date, or no date."""
+    for pattern in (cells.PLAIN, _ISO_START):
+        like = pc.fill_null(pc.match_substring_regex(texts, pattern), False).to_numpy()
+        if like[0] and not like.all():
+            return int(np.argmin(like))
+    return int(np.argmax(parts.is_null().to_numpy()))
+
+
 def _iso_like(text: str) -> bool:
     return text[:4].isdigit() and text[4:5] in "-/"
 
@@ -193,10 +203,11 @@ def _field(parts: pa.ChunkedArray, key: str) -> np.ndarray:
 def _of_numbers(name: str, column: pa.ChunkedArray) -> tuple[Any, Unit]:
     """Returns numbers as int64 of their unit."""
     columns.check_values("events", column, Timestamp(name), required=True)
+    if pa.types.is_floating(column.type):
+        _check_int64(column, name)
     unit = time_unit(column)
     _check_one_unit(name, column, unit)
     if pa.types.is_floating(column.type):
-        _check_int64(column, name)
         whole = pc.floor(column)
         if unit == "s" and not pc.all(pc.equal(whole, column)).as_py():  # 1600000000.25 s
             column, unit = pc.round(pc.multiply(column, 1000.0)), "ms"
@@ -230,10 +241,14 @@ def _check_one_unit(name: str, column: pa.ChunkedArray, unit: Unit) -> None:
     if unit == "s":
         return
     size = pc.abs(column)
-    other = pc.and_(pc.less(size, _LEAST[unit] // 10), pc.greater(size, 10**8))
+    early, late, least = (  # of the type of the column: a float column takes no int64 of 1e16
+        pa.scalar(bound).cast(size.type, safe=False)
+        for bound in (10**8, _LEAST[unit] // 10, _LEAST[unit])
+    )
+    other = pc.and_(pc.less(size, late), pc.greater(size, early))
     if pc.any(other, min_count=0).as_py():
         row = pc.index(other, True).as_py()
-        top = pc.index(pc.greater_equal(size, _LEAST[unit]), True).as_py()
+        top = pc.index(pc.greater_equal(size, least), True).as_py()
         raise ValueError(
             f"Column {name!r} must hold times of one unit. Received: {column[row].as_py()} in row "
             f"{row} and {column[top].as_py()} in row {top}: these look like seconds and {unit}. "

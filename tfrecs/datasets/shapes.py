@@ -203,10 +203,8 @@ def _beside(
             continue
         if is_list(column.type):
             others = _lengths(column)
-        elif separator is not None and is_text(column.type):
+        elif separator is not None and is_text(column.type) and _any(column, separator):
             others = _lengths(_split(column, separator, name, where))
-            if not _any(column, separator):
-                continue
         else:
             continue
         wrong = np.flatnonzero(others != lengths)

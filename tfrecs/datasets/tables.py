@@ -168,9 +168,8 @@ class Tables:
         return summary
 
 
-def _check_table(argument: str, table: Any) -> None:
-    if not isinstance(table, pa.Table):
-        raise TypeError(checks.expected(argument, "a pyarrow.Table", type(table).__name__))
+def _check_table(argument: str, given: Any) -> None:
+    table = as_table(argument, given)
     if table.num_rows == 0:
         raise ValueError(
             checks.expected(argument, "a table of one row or more", f"{table.num_rows} rows")

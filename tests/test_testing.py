@@ -78,6 +78,11 @@ class Toy(Retriever):
             return {**super().get_config(), "seed": Toy.made}
         return super().get_config()
 
+    def predict_step(self, *arguments):
+        if self.flaw == "predict_pairs":
+            return keras.Model.predict_step(self, *arguments)
+        return super().predict_step(*arguments)
+
     def query(self, batch, training=False):
         vectors = self._read(batch) if "history" in batch else self.own(batch["user_id"])
         if self.flaw == "dropout":
@@ -169,6 +174,7 @@ MODEL_CHECKS = {
     "resume": "differs by .* after resuming",
     "equals_jax": "Scores on JAX: they differ by",
     "call_equals_score": "of candidate lists against score",
+    "predict_pairs": r"predict in batches against pairs at once: shape \(10, 5\)",
     "saved_model": "Query vectors of the SavedModel",
     "checkerboard": r"hit@1 on the checkerboard is 0",
 }
@@ -202,6 +208,7 @@ def test_a_model_that_does_not_learn_fails_the_check():
         "unknown_ids",
         "mixed_precision",
         "call_equals_score",
+        "predict_pairs",
         "predictable_sequences",
         "random_sequences",
         "equals_jax",

@@ -113,6 +113,23 @@ def test_a_label_stands_apart_and_stays(numbers):
     assert label.numpy().tolist() == [2.0 * i for i in range(10)]
 
 
+@pytest.mark.parametrize("shuffle", [False, True])
+def test_weights_go_with_their_rows_and_are_no_feature(numbers, shuffle):
+    rows = {**numbers, "w": np.arange(1000) / 4}
+    for x, y, w in from_arrays(rows, 300, label="y", weight="w", shuffle=shuffle):
+        assert list(x) == ["x", "y"]
+        np.testing.assert_array_equal(w, y.numpy() / 8)
+
+
+def test_fit_weighs_rows_by_them():
+    rows = {"x": np.zeros((2, 1), "float32"), "y": np.array([1.0, 3.0]), "w": np.array([3.0, 1.0])}
+    inputs = {"x": keras.Input((1,), name="x"), "y": keras.Input((), name="y")}
+    model = keras.Model(inputs, keras.layers.Dense(1, kernel_initializer="zeros")(inputs["x"]))
+    model.compile("sgd", "mse")
+    loss = model.evaluate(from_arrays(rows, 2, label="y", weight="w"), verbose=0)
+    assert loss == pytest.approx((3 * 1 + 1 * 9) / 2)  # Keras divides by the rows
+
+
 @pytest.mark.parametrize(
     "arrays, arguments, message",
     [
@@ -124,6 +141,18 @@ def test_a_label_stands_apart_and_stays(numbers):
             {"rating": np.arange(3)},
             {"label": "ratings"},
             "`label` must be .* Did you mean 'rating'",
+        ),
+        ({"x": np.arange(3)}, {"weight": "w"}, "`weight` must be"),
+        ({"x": np.arange(3)}, {"weight": "x"}, "`weight` must be given with a label"),
+        (
+            {"x": np.arange(3), "w": np.array([1.0, -2.0, 1.0])},
+            {"label": "x", "weight": "w"},
+            r"must be weights of 0 or more. Received: .*-2.0.*It is row 1",
+        ),
+        (
+            {"x": np.arange(3), "w": np.ones((3, 1))},
+            {"label": "x", "weight": "w"},
+            r"`arrays\['w'\]` must be numbers \(N,\). Received: .*float64 \(3, 1\)",
         ),
         ({"x": np.arange(3)}, {"batch_size": 0}, "`batch_size` must be greater than 0"),
         (

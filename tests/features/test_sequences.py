@@ -118,3 +118,18 @@ def test_a_wrong_argument_is_named(change, message):
     arguments = {"items": ITEMS, "lengths": LENGTHS, "batch_size": 2} | change
     with pytest.raises(ValueError, match=message):
         from_sequences(**arguments)
+
+
+@pytest.mark.parametrize("masked", [0.0, 0.5])
+def test_a_target_has_the_weight_of_its_item(masked):
+    items, weights = np.array([5, 6, 7, 8, 9]), np.array([0.5, 1.5, 2.5, 3.5, 4.5])
+    data = from_sequences(items, [3, 2], 2, num_negatives=1, masked=masked, weights=weights)
+    for _, targets, found in data:
+        expected = np.where(targets > 0, targets.numpy() - 4.5, 0)
+        np.testing.assert_array_equal(found, expected)
+
+
+@pytest.mark.parametrize("weights", [[1.0, 1.0], [1.0, -1.0, 1.0], [1.0, np.nan, 1.0]])
+def test_weights_that_do_not_fit_are_refused(weights):
+    with pytest.raises(ValueError, match=r"`weights` must be 0 or more, \(3,\)"):
+        from_sequences([5, 6, 7], [3], 2, weights=weights)

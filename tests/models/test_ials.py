@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from tfrecs.features import from_arrays
 from tfrecs.models import IALS
 from tfrecs.spec import Categorical, FeatureSpec, MultiCategorical, Sequence
 from tfrecs.testing import ModelCase
@@ -233,3 +234,38 @@ def test_events_of_unknown_ids_alone_are_an_error():
 def test_a_wrong_argument_is_named(name):
     with pytest.raises(ValueError, match=f"`{name}` must be greater than 0"):
         IALS(spec(), 4, **{name: 0})
+
+
+def test_a_weight_counts_as_often_as_it_says():
+    pairs = {"user_id": np.array([2, 2, 3], "int32"), "item_id": np.array([2, 3, 4], "int32")}
+    twice = {name: np.append(ids, ids[:1]) for name, ids in pairs.items()}
+    first, second, third = (IALS(spec(), 4) for _ in range(3))
+    first.fit(twice, epochs=3)
+    second.fit(pairs, epochs=3, batch_size=2, sample_weight=np.array([2.0, 1.0, 1.0]))
+    rows = {**pairs, "y": np.ones(3), "w": np.array([2.0, 1.0, 1.0])}
+    third.fit(from_arrays(rows, 2, label="y", weight="w"), epochs=3)
+    for other in (second, third):
+        for one, two in zip(first.get_weights(), other.get_weights(), strict=True):
+            np.testing.assert_allclose(one, two, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "arguments, error, message",
+    [
+        ({"validation_data": ({}, None)}, ValueError, "`validation_data` .*CatalogueMetrics"),
+        ({"class_weight": {0: 1.0}}, ValueError, r"`class_weight` .*sample_weight="),
+        ({"sample_weight": np.ones(2)}, ValueError, r"must be \(3,\)"),
+        ({"epoch": 3}, TypeError, "no argument `epoch`"),
+    ],
+)
+def test_what_means_nothing_in_closed_form_is_refused(arguments, error, message):
+    pairs = {"user_id": np.array([2, 2, 3], "int32"), "item_id": np.array([2, 3, 4], "int32")}
+    with pytest.raises(error, match=message):
+        IALS(spec(), 4).fit(pairs, **arguments)
+
+
+def test_weights_beside_a_dataset_are_refused():
+    pairs = {"user_id": np.array([2, 3], "int32"), "item_id": np.array([2, 3], "int32")}
+    data = tf.data.Dataset.from_tensor_slices(pairs).batch(2)
+    with pytest.raises(ValueError, match="`sample_weight` must be None where `x` is a dataset"):
+        IALS(spec(), 4).fit(data, sample_weight=np.ones(2))

@@ -44,6 +44,18 @@ def test_a_position_does_not_see_the_future():
     assert (np.abs(found[0, 2:] - found[1, 2:]) > 1e-3).any()
 
 
+def test_a_prediction_of_sequences_scores_each_position_s_own_item():
+    model = SASRec(spec(), 8, dropout=0.0)
+    history = np.array([[2, 3, 4]])
+    batch = {"history": history, "history_mask": history > 0, "item_id": np.array([3, 4, 5])}
+    pair = {**batch, "item_id": np.array([5])}
+    drawn = {**batch, "negatives": np.array([6, 7])}
+    own = np.asarray(model.score_pairs(drawn))
+    assert own.shape == (3,)
+    np.testing.assert_allclose(own, np.asarray(model(drawn))[:, 0])
+    np.testing.assert_allclose(own[-1:], model.predict(pair, verbose=0), atol=1e-6)
+
+
 def test_embeddings_enter_times_the_root_of_their_width():
     model = SASRec(spec(), 4, num_layers=1, max_length=3, dropout=0.0)
     block = model.encoder.blocks[0]

@@ -83,6 +83,40 @@ def test_lists_of_candidates_are_scored_alone():
     np.testing.assert_allclose(scores, [[1, 2, 11], [-3, -3, 0]])
 
 
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"num_negatives": 1},
+        {"negatives": "uniform", "num_negatives": 3},
+        {"negatives": "mixed", "num_negatives": 3},
+    ],
+    ids=str,
+)
+def test_a_prediction_is_of_the_pairs_whatever_the_batch_and_the_negatives(options):
+    model, pairs = known(**options), batch([2, 3, 4], [2, 4, 3])
+    # (1, 2) . (1, 0), (3, 4) . (3, 4), (0, 1) . (0, 1)
+    np.testing.assert_allclose(model.predict(pairs, batch_size=3, verbose=0), [1, 25, 1])
+    np.testing.assert_allclose(model.predict(pairs, batch_size=2, verbose=0), [1, 25, 1])
+    lists = batch([2, 3], [[2, 3, 4], [5, 5, 0]])
+    found = known(**options).predict(lists, verbose=0)
+    np.testing.assert_allclose(found, [[1, 2, 11], [-3, -3, 0]])
+
+
+def test_evaluate_gives_the_loss_of_the_negatives_after_a_prediction_too(tmp_path):
+    model, pairs = known(log_q=False), batch([2, 3], [2, 4])
+    model.compile(loss=InBatch(Softmax()))
+    model.predict(pairs, verbose=0)
+    # scores [[1, 11], [3, 25]]: -log softmax of the diagonal
+    expected = np.mean([np.log1p(np.exp(10)), np.log1p(np.exp(-22))])
+    found = model.evaluate(pairs, pairs["item_id"], verbose=0)
+    np.testing.assert_allclose(found, expected, rtol=1e-5)
+    model.save(tmp_path / "model.keras")
+    np.testing.assert_allclose(
+        keras.models.load_model(tmp_path / "model.keras").predict(pairs, verbose=0), [1, 25]
+    )
+
+
 def test_a_temperature_gives_the_cosine_over_it():
     model = known(temperature=0.5)
     # cos((3, 4), (1, 0)) = 0.6 and with itself 1, over 0.5

@@ -18,6 +18,7 @@ def from_arrays(
     batch_size: int,
     *,
     label: str | None = None,
+    weight: str | None = None,
     shuffle: bool = False,
     seed: int = 0,
     drop_remainder: bool = False,
@@ -34,16 +35,20 @@ def from_arrays(
         batch_size: Number of rows of a batch.
         label: Name of the array that `fit` takes as `y`; it stays among the others, since
             positive ids are both. Defaults to none.
+        weight: Name of the array `(N,)` that `fit` takes as `sample_weight`, with a label; it is
+            left out of the others. Defaults to none: every row weighs 1.
         shuffle: Whether to shuffle all rows, anew each epoch. Defaults to `False`.
         seed: Of the order. Defaults to 0.
         drop_remainder: Whether to leave out a last batch that is not full. Defaults to `False`.
         epoch: Ties the order to the epoch of `fit`; see `Epoch`. Defaults to a count of its own.
 
     Returns:
-        Dataset of dicts, or with `label` of (dict, label array).
+        Dataset of dicts, or with `label` of (dict, label array), or with `weight` too of (dict,
+        label array, weights).
 
     Raises:
-        ValueError: No rows, arrays of different lengths, or an unknown label.
+        ValueError: No rows, arrays of different lengths, an unknown label or weight, a weight
+            without a label, weights that are negative, not finite or not one a row.
 
     Example:
 
@@ -59,15 +64,36 @@ def from_arrays(
         raise ValueError(checks.expected("arrays", "of one length, at least 1", lengths))
     if label is not None:
         checks.one_of("label", label, given)
+    if weight is not None:
+        _check_weights(weight, label, given)
     num_rows = next(iter(lengths.values()))
     with tf.device("CPU"):
         held = {name: tf.convert_to_tensor(array) for name, array in given.items()}
 
     def batch(rows: tf.Tensor) -> Any:
         columns = {name: tf.gather(column, rows) for name, column in held.items()}
+        if weight is not None:
+            weights = columns.pop(weight)
+            return columns, columns[label], weights
         return columns if label is None else (columns, columns[label])
 
     return _gathered(batch, num_rows, batch_size, shuffle, seed, drop_remainder, epoch)
+
+
+def _check_weights(weight: str, label: str | None, given: Mapping[str, np.ndarray]) -> None:
+    checks.one_of("weight", weight, given)
+    if label is None or label == weight:
+        remedy = "Name the array that `fit` takes as `y`: label=..."
+        raise ValueError(checks.expected("weight", "given with a label of its own", label, remedy))
+    values = given[weight]
+    if values.ndim != 1 or values.dtype.kind not in "fiu":
+        received = f"{values.dtype} {values.shape}"
+        raise ValueError(checks.expected(f"arrays[{weight!r}]", "numbers (N,)", received))
+    wrong = ~(np.isfinite(values) & (values >= 0))
+    if wrong.any():
+        row = int(np.argmax(wrong))
+        told = (f"arrays[{weight!r}]", "weights of 0 or more", values[row], f"It is row {row}.")
+        raise ValueError(checks.expected(*told))
 
 
 def from_arrow(

@@ -22,6 +22,7 @@ def from_sequences(
     num_negatives: int = 256,
     exclude_seen: bool = False,
     masked: float = 0.0,
+    weights: Any = None,
     seed: int = 0,
     epoch: Epoch | None = None,
 ) -> tf.data.Dataset:
@@ -47,16 +48,18 @@ def from_sequences(
             published for SASRec. For recommendations that leave out what was seen; a model that
             ranks it too must learn not to repeat it. Defaults to `False`.
         masked: Share of positions to mask; 0 for targets one step ahead. Defaults to 0.
+        weights: Weight `(N,)` of each item as a target, 0 or more. Defaults to 1 for each.
         seed: Of order, negatives and masks. Defaults to 0.
         epoch: Ties the order to the epoch of `fit`; see `Epoch`.
 
     Returns:
         Dataset of (batch, targets, weights): history `(B, L)` with its mask, L the longest of the
-        batch, targets `(B L,)`, 0 where there is none, where the weight is 0, `negatives`
+        batch, targets `(B L,)`, 0 where there is none, where the weight is 0, else that of the
+        target, `negatives`
         `(num_negatives,)` and, with `exclude_seen`, `negatives_seen` bool `(B, num_negatives)`.
 
     Raises:
-        ValueError: If lengths and items do not fit, or no sequence has two items.
+        ValueError: If lengths, weights and items do not fit, or no sequence has two items.
 
     Example:
 
@@ -73,9 +76,13 @@ def from_sequences(
         expectation = f"of sum {len(items)}, with one of 2 items or more"
         raise ValueError(checks.expected("lengths", expectation, lengths))
     _check(batch_size, max_length, stride, num_negatives, masked)
+    each = np.ones(len(items)) if weights is None else np.asarray(weights)
+    if each.shape != items.shape or not (np.isfinite(each) & (each >= 0)).all():
+        raise ValueError(checks.expected("weights", f"0 or more, ({len(items)},)", weights))
     starts, sizes = windows(lengths, max_length + (0 if masked else 1), stride)
     with tf.device("CPU"):
         held, first = tf.constant(items), tf.constant(starts.astype(np.int32))
+        held_weights = tf.constant(each.astype(np.float32))
         counts = tf.constant((sizes - (0 if masked else 1)).astype(np.int32))
         bounds = tf.constant(np.append(0, np.cumsum(lengths)).astype(np.int32))
     number, top = len(sizes), int(items.max()) + 1
@@ -99,12 +106,13 @@ def from_sequences(
             hidden = mask & (tf.random.stateless_uniform(tf.shape(mask), seeds + 1) < masked)
             none = ~tf.reduce_any(hidden, axis=1, keepdims=True)
             hidden |= none & (places == size[:, None] - 1)
-            batch["masked"], live, targets = hidden, hidden, seen
+            batch["masked"], live, of = hidden, hidden, at
         else:
-            live, targets = mask, tf.gather(held, tf.where(mask, at + 1, 0))
-        targets = tf.reshape(tf.where(live, targets, PADDING_ID), [-1])
+            live, of = mask, tf.where(mask, at + 1, 0)
+        targets = tf.reshape(tf.where(live, tf.gather(held, of), PADDING_ID), [-1])
         batch[target] = targets
-        return batch, targets, tf.reshape(tf.cast(live, tf.float32), [-1])
+        weighed = tf.where(live, tf.gather(held_weights, of), 0.0)
+        return batch, targets, tf.reshape(weighed, [-1])
 
     num_batches = -(-number // batch_size)
 

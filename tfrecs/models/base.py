@@ -132,8 +132,52 @@ class Ranker(RecModel):
 class Retriever(RecModel):
     """A model that maps queries and candidates to vectors apart, so that an index can search them.
 
-    `call(batch)` equals `score(query(batch), candidate(batch))`.
+    `call(batch)` equals `score(query(batch), candidate(batch))`. `fit` and `evaluate` compare the
+    scores of `call` with labels; `predict` returns what `score_pairs` does, so that the rows of
+    its answer are those that it was given.
     """
+
+    def score_pairs(self, batch: Batch) -> Tensor:
+        """Returns the score of each row's own candidate for its query.
+
+        `s_b = score(query_b, candidate_b)`: no other row, no drawn negative and no correction of
+        training is part of it.
+
+        Args:
+            batch: Dict of the features' tensors; of the candidate `(B,)`, or lists `(B, C)`.
+
+        Returns:
+            Scores `(B,)`; `(B, C)` for lists.
+
+        Example:
+
+        >>> from tfrecs.models import TwoTower
+        >>> from tfrecs.spec import Categorical
+        >>> spec = FeatureSpec((
+        ...     Categorical("user_id", "query", is_id=True, size=10),
+        ...     Categorical("item_id", "candidate", is_id=True, size=20),
+        ... ))
+        >>> batch = {"user_id": ops.array([2, 3, 4]), "item_id": ops.array([5, 6, 7])}
+        >>> TwoTower(spec).score_pairs(batch).shape
+        TensorShape([3])
+        """
+        candidate = self.candidate(batch)
+        if len(candidate.shape) == 3:
+            return self.score(self.query(batch), candidate)
+        return self.score(self.query(batch), ops.expand_dims(candidate, 1))[:, 0]  # (B, 1, D)
+
+    def predict_step(self, *arguments: Any) -> Any:
+        """Returns `score_pairs` of a batch; JAX passes its state first, and wants it back."""
+        *state, data = arguments
+        batch, _, _ = keras.utils.unpack_x_y_sample_weight(data)
+        if not state:
+            scores = self.score_pairs(batch)
+            self.built = True  # as by a call: every weight is there, so the model can be saved
+            return scores
+        variables = [*self.trainable_variables, *self.non_trainable_variables]
+        values = [value for part in state[0] for value in part]
+        with keras.StatelessScope(state_mapping=list(zip(variables, values, strict=True))):
+            return self.score_pairs(batch), state[0][1]
 
     @abstractmethod
     def query(self, batch: Batch, training: bool = False) -> Tensor:

@@ -97,6 +97,10 @@ class BERT4Rec(Retriever):
         query, name = self.query(batch, training), self.candidate_name
         return next_item_scores(query, self.candidate, self.score, batch, name, 0.0)
 
+    def score_pairs(self, batch: Batch) -> Tensor:
+        """Returns scores `(B,)` or `(B, C)`; of sequences `(B L,)`, of each position's item."""
+        return self(batch)[:, 0] if "masked" in batch else super().score_pairs(batch)
+
     def query(self, batch: Batch, training: bool = False) -> Tensor:
         """Returns `h` at a mask that follows the last item, `(B, D)`."""
         ids, mask = column(batch, self.history_name), column(batch, f"{self.history_name}_mask")

@@ -1,6 +1,5 @@
 """Implicit ALS: weighted regression on all pairs, solved in closed form."""
 
-import itertools
 from collections.abc import Iterable
 from typing import Any
 
@@ -12,6 +11,7 @@ from keras import ops
 from tfrecs import checks, scoring
 from tfrecs.layers import fold_in, gramian_root, group_rows, id_embedding, row_l2, solve_half
 from tfrecs.models.base import Batch, Retriever, Tensor, column
+from tfrecs.models.ials_input import gathered, refuse
 from tfrecs.spec import NUM_RESERVED_IDS, FeatureSpec, MultiCategorical, Sequence
 
 
@@ -171,12 +171,15 @@ class IALS(Retriever):
         callbacks: Iterable[keras.callbacks.Callback] | None = None,
         verbose: int = 0,
         shuffle: bool = False,
+        batch_size: int | None = None,
+        sample_weight: Any = None,
+        **others: Any,
     ) -> keras.callbacks.History:
         """Solves for the factors, by turns; callbacks are called once an epoch.
 
         Args:
             x: Events: a dict of int arrays `(N,)` of the two ids, or an iterable (a dataset) of
-                such batches or of pairs `(batch, strengths)`.
+                such batches or of `(batch, strengths)` or `(batch, strengths, weights)`.
             y: Strengths `(N,)` where `x` is a dict, 0 or more; `None`, the default, for 1.
             epochs: The last epoch. Defaults to 16.
             steps_per_epoch: Batches to take of an iterable; `None` for all.
@@ -184,15 +187,21 @@ class IALS(Retriever):
             callbacks: Keras callbacks; `None`, the default, for none.
             verbose: 0 to show nothing. Defaults to 0.
             shuffle: Not read: there is no order.
+            batch_size: Not read: all events are solved at once.
+            sample_weight: Weights `(N,)` of the events where `x` is a dict, 0 or more; strengths
+                are multiplied by them. Defaults to 1 for each.
+            **others: Arguments of Keras's `fit` that mean nothing here: each is refused by name.
 
         Returns:
             Keras's history: "loss", the objective over the sum of the strengths.
 
         Raises:
-            ValueError: A strength is negative or not finite, or no event is left.
+            ValueError: A strength is negative or not finite, or no event is left; an argument that
+                means nothing here.
         """
-        del shuffle
-        events = self._matrix(*_gathered(x, y, steps_per_epoch, self.names))
+        del shuffle, batch_size
+        refuse(others)
+        events = self._matrix(*gathered((x, y, sample_weight), steps_per_epoch, self.names))
         matrices = (events, events.T.tocsr())
         groups = [group_rows(matrix) for matrix in matrices]
         totals = [np.asarray(matrix.sum(axis=1)).ravel() for matrix in matrices]
@@ -257,17 +266,3 @@ def _list_of(spec: FeatureSpec, role: Any, owner: str) -> str | None:
     """Returns the name of the list of `owner`'s ids among the features of `role`."""
     lists = [f for f in spec.by_role(role) if isinstance(f, MultiCategorical | Sequence)]
     return next((f.name for f in lists if f.shared_with == owner), None)
-
-
-def _gathered(x: Any, y: Any, steps: int | None, names: tuple[str, ...]) -> list[np.ndarray]:
-    """Returns users, items and strengths `(N,)` of all batches."""
-    batches = [(x, y)] if isinstance(x, dict) else itertools.islice(x, steps)
-    parts: list[list[np.ndarray]] = []
-    for given in batches:
-        batch, strengths = given if isinstance(given, tuple | list) else (given, None)
-        ids = [ops.convert_to_numpy(column(batch, name)) for name in names]
-        strengths = np.ones(len(ids[0])) if strengths is None else ops.convert_to_numpy(strengths)
-        parts.append([*ids, strengths])
-    if not parts:
-        raise ValueError(checks.expected("x", "of one batch of events or more", "none"))
-    return [np.concatenate(columns) for columns in zip(*parts, strict=True)]

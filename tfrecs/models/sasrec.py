@@ -94,6 +94,10 @@ class SASRec(Retriever):
         query, name = self.query(batch, training), self.candidate_name
         return next_item_scores(query, self.candidate, self.score, batch, name, 0.0)
 
+    def score_pairs(self, batch: Batch) -> Tensor:
+        """Returns scores `(B,)` or `(B, C)`; of sequences `(B L,)`, of each position's item."""
+        return self(batch)[:, 0] if "negatives" in batch else super().score_pairs(batch)
+
     def query(self, batch: Batch, training: bool = False) -> Tensor:
         """Returns `h_t` `(B, D)`; zeros for an empty history."""
         return at_last(*self._encode(batch, training))

@@ -70,7 +70,8 @@ class TwoTower(Retriever):
             `(B, C)` to score just those.
 
     Returns:
-        Scores: `(B, B)` or `(B, 1 + N)` for pairs, `(B, C)` for lists of candidates.
+        Scores: `(B, B)` or `(B, 1 + N)` for pairs, which `predict` gives as `(B,)`; `(B, C)` for
+        lists of candidates.
 
     Example:
 

@@ -136,6 +136,13 @@ def call_equals_score(world: World) -> None:
     expect_close(own, every, "score(query, candidate) of (B, C, D) against (C, D)")
 
 
+def predict_pairs(world: World) -> None:
+    """`predict` gives each row the score of its own candidate, whatever the batch size."""
+    model, rows = world.untrained, _rows(world.batch, slice(2 * SOME))  # of one trace
+    found = model.predict(tf.data.Dataset.from_tensor_slices(rows).batch(SOME), verbose=0)
+    expect_close(found, scores(model, rows), "predict in batches against pairs at once")
+
+
 def mixed_precision(world: World) -> None:
     """Under mixed_float16 the scores stay within 1e-2, and the loss is finite."""
     plain = world.untrained

@@ -31,7 +31,11 @@ ALWAYS: tuple[Run, ...] = (
     processes.equals_jax,
 )
 LISTS: tuple[Run, ...] = (inference.extra_padding,)
-RETRIEVER: tuple[Run, ...] = (inference.call_equals_score, processes.saved_model)
+RETRIEVER: tuple[Run, ...] = (
+    inference.call_equals_score,
+    inference.predict_pairs,
+    processes.saved_model,
+)
 RANKER: tuple[Run, ...] = (processes.saved_ranker,)
 IDS_ALONE: tuple[Run, ...] = (training.checkerboard,)
 HISTORY: tuple[Run, ...] = (training.predictable_sequences, training.random_sequences)
@@ -48,8 +52,9 @@ def check_model(case: ModelCase) -> Iterator[Check]:
 
     With lists among its features: more padding changes nothing. The SavedModel answers raw rows as
     Python does, in a process without tfrecs. A Retriever: `call` equals `score` of `query` and
-    `candidate`. A Retriever of ids alone: hit@1 of 1 on the checkerboard. A Retriever with a
-    history: predictable sequences are learned, random ones are not.
+    `candidate`, and `predict` gives a score a row, whatever the batch size. A Retriever of ids
+    alone: hit@1 of 1 on the checkerboard. A Retriever with a history: predictable sequences are
+    learned, random ones are not.
 
     Args:
         case: The model. An exception for a name that is no check raises ValueError.

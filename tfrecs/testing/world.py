@@ -188,10 +188,7 @@ def tensors(batch: Batch) -> Batch:
 
 def pair_scores(model: Any, batch: Batch) -> Any:
     """Returns the score of each row's candidate for its query, `(B,)`, in any graph."""
-    if isinstance(model, Retriever):
-        candidates = ops.expand_dims(model.candidate(batch), 1)  # (B, 1, D)
-        return model.score(model.query(batch), candidates)[:, 0]
-    return model(batch)
+    return model.score_pairs(batch) if isinstance(model, Retriever) else model(batch)
 
 
 def scores(model: Any, batch: Batch) -> np.ndarray:

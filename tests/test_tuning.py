@@ -2,7 +2,10 @@ import sys
 
 import pytest
 
-from tfrecs import datasets, recipes
+from tfrecs import datasets, recipes, tuning
+from tfrecs.evaluation import Results
+from tfrecs.evaluation.bootstrap import Estimate
+from tfrecs.evaluation.results import Setting
 from tfrecs.tuning import Range, Trial, Tuned, tune
 
 pytest.importorskip("optuna", reason="extra `tuning` is not installed")
@@ -54,6 +57,20 @@ def test_a_bad_trial_is_broken_off(tables, split):
     assert states <= {"done", "broken off"}
     assert any(trial.state == "broken off" for trial in tuned.trials)
     assert all(row[-2] == "broken off" or float(row[-2]) >= 0 for row in tuned.table().rows)
+
+
+def test_a_trial_without_a_value_is_never_the_best(tables, split, monkeypatch):
+    setting = Setting("demo", "leave last out", 2, 9)
+    scores = iter([float("nan"), 0.1])
+
+    def judged(self, proposed, pruned, ks):
+        value = next(scores)
+        return Results(setting, {"ials": {"ndcg@10": Estimate(value, value, value)}}, {})
+
+    monkeypatch.setattr(tuning._Candidate, "judged", judged)
+    tuned = tune("ials", tables, split, trials=2, space={"l2": Range(1e-3, 1.0)}, ks=(10,))
+    assert tuned.best.score == 0.1
+    assert "The metric is NaN" in tuned.trials[0].error
 
 
 def test_a_space_of_wrong_names_is_refused(tables, split):

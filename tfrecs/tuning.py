@@ -141,10 +141,10 @@ def tune(
         run = _Candidate(chosen, transform, tables, inner, _with(chosen, base, values))
         try:
             results = run.judged(proposed, optuna.TrialPruned, ks)
-            metric[:] = results.metrics[:1]
-            value = results[chosen.name, metric[0]]
+            value = results[chosen.name, results.metrics[0]]
             if value != value:
                 raise ValueError(f"The metric is NaN. {' '.join(results.warnings)}")
+            metric[:] = results.metrics[:1]
             return value
         except optuna.TrialPruned:
             state = "broken off"

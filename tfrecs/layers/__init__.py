@@ -1,6 +1,8 @@
 """Blocks shared by the models."""
 
+from tfrecs.layers.batch import arrays_of as arrays_of
 from tfrecs.layers.batch import column as column
+from tfrecs.layers.batch import ids_of_rows as ids_of_rows
 from tfrecs.layers.embedding import IdEmbedding as IdEmbedding
 from tfrecs.layers.embedding import ReservedZeros as ReservedZeros
 from tfrecs.layers.embedding import id_embedding as id_embedding

@@ -12,6 +12,7 @@ from tfrecs.layers import (
     CountMinSketch,
     PopularitySampler,
     id_embedding,
+    ids_of_rows,
     mask_accidental_hits,
     mask_scores,
     sample_uniform,
@@ -219,7 +220,7 @@ class TwoTower(Retriever):
 
     def query(self, batch: Batch, training: bool = False) -> Tensor:
         """Returns `p`, or with a temperature `p / (|p| temperature)`, shape `(B, D)`."""
-        p = self.query_embedding(column(batch, self.query_name))
+        p = self.query_embedding(ids_of_rows(batch, self.query_name))
         return p if self.temperature is None else ops.normalize(p, axis=-1) / self.temperature
 
     def candidate(self, batch: Batch, training: bool = False) -> Tensor:

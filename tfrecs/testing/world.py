@@ -79,7 +79,7 @@ class World:
                 variable.assign(value)
             return model
         model = self.compiled(model=None if spec == self.spec else self.case.build(spec))
-        if type(model).fit is keras.Model.fit and all(layer.built for layer in model.layers):
+        if type(model).fit is RecModel.fit and all(layer.built for layer in model.layers):
             model.optimizer.build(model.trainable_variables)
             self._new[spec] = model, [np.asarray(ops.convert_to_numpy(v)) for v in _state(model)]
         return model

@@ -49,7 +49,7 @@ _PACKAGES = (
     *("baselines", "components", "datasets", "evaluation", "export", "features", "recipes"),
     *("retrieval", "scoring", "serving", "testing", *_REGISTERED),
 )
-_LIGHT = ("checks", "cli", "datasets", "files", "kind_checks", "kinds", "schema", "spec")
+_LIGHT = ("arrow", "checks", "cli", "datasets", "files", "kind_checks", "kinds", "schema", "spec")
 _NAMES = {"Tables": "datasets", "FeatureTransform": "features"} | dict.fromkeys(
     (
         *("Attributes", "Categorical", "Cross", "FeatureSpec", "MultiCategorical", "Numeric"),

@@ -122,3 +122,9 @@ def test_every_pinned_dependency_has_an_upper_bound_and_a_reason():
     assert requirements[0].startswith("#")
     for line in requirements:
         assert line.startswith("#") or re.search(r"<|==", line), line
+
+
+def test_the_local_runner_comes_without_a_word_where_there_is_no_fcntl():
+    script = "import sys; sys.modules['fcntl'] = None; import tfrecs.components.local"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")

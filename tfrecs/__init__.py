@@ -7,6 +7,7 @@ imported, before or after, all classes that a model may hold are registered with
 
 import importlib
 import sys
+import warnings
 from typing import TYPE_CHECKING, Any
 
 from wrapt import register_post_import_hook
@@ -89,6 +90,8 @@ class _KerasFirst:
         del path, target
         package, _, part = name.partition(".")
         if package == "tfrecs" and part and part not in _LIGHT and "." not in part:
+            # JAX, which Keras imports, says it of a lock for a cache that is off
+            warnings.filterwarnings("ignore", "only soft file lock is available")
             importlib.import_module("keras")
 
 

@@ -3,7 +3,7 @@ import keras_rs
 import numpy as np
 import pytest
 
-from tfrecs.layers import large_negative, mask_accidental_hits, sample_uniform
+from tfrecs.layers import among_known, large_negative, mask_accidental_hits, sample_uniform
 
 
 def test_sampled_ids_are_known_and_come_equally_often():
@@ -64,3 +64,13 @@ def test_keras_rs_retrieves_int64_ids():
     )
     _, found = layer(np.eye(3, dtype="float32"))
     np.testing.assert_array_equal(np.asarray(found)[:, 0], ids)
+
+
+@pytest.mark.parametrize("sizes", [(3, 40, 7), (4, 5, 0), (2, 1, 300)])
+def test_known_ids_are_found_row_by_row(sizes):
+    rows, count, longest = sizes
+    rng = np.random.default_rng(0)
+    ids = rng.integers(-1, 60, (rows, count)).astype("int32")
+    known = rng.integers(0, 60, (rows, longest)).astype("int32")
+    expected = [[i in set(own) - {0} for i in row] for row, own in zip(ids, known, strict=True)]
+    np.testing.assert_array_equal(among_known(ids, known), expected)

@@ -5,7 +5,8 @@ import keras
 import numpy as np
 import pytest
 
-from tfrecs.models import Ranker, RecModel, Retriever, TwoTower
+from tfrecs.losses import InBatch, Softmax
+from tfrecs.models import MatrixFactorization, Ranker, RecModel, Retriever, TwoTower
 from tfrecs.spec import Categorical, FeatureSpec
 
 SPEC = FeatureSpec(
@@ -130,3 +131,39 @@ def test_weights_of_rows_weigh_rows_in_keras_s_losses(loss):
     model.fit(rows, labels, sample_weight=weights, verbose=0, shuffle=False)
     # SGD at 0.01: -0.01 * 2 * (1 * 1 + 2 * 4) / 3
     assert float(model.shift) == pytest.approx(-0.06, rel=1e-5)
+
+
+FRAME = {"user_id": [2, 3, 4, 5], "item_id": [5, 6, 7, 8]}
+
+
+@pytest.mark.parametrize("library", ["pandas", "polars"])
+@pytest.mark.parametrize("columns", [False, True], ids=["frame", "dict of series"])
+def test_a_data_frame_trains_as_its_arrays(library, columns):
+    frame = pytest.importorskip(library).DataFrame(FRAME)
+    given = {name: frame[name] for name in FRAME} if columns else frame
+    arrays = {name: np.array(values) for name, values in FRAME.items()}
+    losses, scores = [], []
+    for x, y in ((given, frame["item_id"]), (arrays, arrays["item_id"])):
+        model = TwoTower(SPEC, 4, log_q=False)
+        model.compile("sgd", InBatch(Softmax()))
+        data = {"validation_data": (x, y), "verbose": 0, "shuffle": False}
+        history = model.fit(x, y, batch_size=2, epochs=2, **data).history
+        losses.append([*history["loss"], *history["val_loss"], model.evaluate(x, y, verbose=0)])
+        scores.append(model.predict(x, verbose=0))
+    np.testing.assert_allclose(losses[0], losses[1], rtol=1e-6)
+    np.testing.assert_allclose(scores[0], scores[1], rtol=1e-6)
+    assert scores[0].shape == (4,)
+
+
+def test_texts_of_a_data_frame_are_named():
+    pandas = pytest.importorskip("pandas")
+    frame = pandas.DataFrame({"user_id": ["a", "b"], "item_id": [2, 3]})
+    with pytest.raises(ValueError, match=r"`x\['user_id'\]` must be a column of numbers.*encode"):
+        TwoTower(SPEC).predict(frame)
+
+
+@pytest.mark.parametrize("model", [TwoTower, MatrixFactorization])
+def test_an_id_of_another_shape_says_what_to_pass(model):
+    columns = {name: np.array(values)[:, None] for name, values in FRAME.items()}
+    with pytest.raises(ValueError, match=r"must be \(B,\).*\(4, 1\).*ravel\(\).*`\.to_numpy\(\)`"):
+        model(SPEC)(columns)

@@ -2,6 +2,7 @@ import keras
 import numpy as np
 import pytest
 
+from tfrecs.features import from_arrays, with_known
 from tfrecs.losses import BPR, Hardest, InBatch, Sampled, SharedNegatives, Sigmoid, Softmax
 from tfrecs.models import TwoTower
 from tfrecs.optimizers import SparseAdagrad
@@ -147,6 +148,41 @@ def test_uniform_negatives_stand_behind_the_positive():
     assert set(scores[0, 1:]) == {np.float32(s) for s in (-1e9, 2, 11, -1)}
     # user (3, 4): items 2, 3, 5 score 3, 4, -3; the positive, item 4, is masked
     assert set(scores[1, 1:]) == {np.float32(s) for s in (-1e9, 3, 4, -3)}
+
+
+@pytest.mark.parametrize("negatives", ["uniform", "popularity", "mixed"])
+def test_what_a_user_knows_is_no_negative_where_that_is_asked_for(negatives):
+    model = known(negatives=negatives, num_negatives=50, exclude_known=True, log_q=False)
+    if negatives == "popularity":
+        model.sampler.set_counts(np.array([0, 0, 1, 1, 1, 1]))
+    rows = batch([2, 3], [2, 4], item_id_known=np.array([[2, 3, 5], [4, 0, 0]], "int32"))
+    scores = np.asarray(model(rows, training=True))
+    own = scores[[0, 1], [0, 1]] if negatives == "mixed" else scores[:, 0]
+    np.testing.assert_allclose(own, [1, 25])
+    # user (1, 2) knows items 2, 3 and 5: item 4 is left, which scores 11
+    assert set(scores[0]) == {np.float32(s) for s in (1, 11, -1e9)}
+    # user (3, 4) knows item 4 alone: items 2, 3, 5 score 3, 4, -3
+    assert set(scores[1]) == {np.float32(s) for s in (25, -1e9, 3, 4, -3)}
+
+
+def test_fit_leaves_out_what_users_know():
+    users, items = np.array([2, 2, 2, 3], "int32"), np.array([2, 3, 5, 4], "int32")
+    rows = from_arrays(batch(users, items), 2, label="item_id")
+    rows = with_known(rows, users, items, query="user_id", candidate="item_id")
+    model = TwoTower(spec(), 2, negatives="uniform", num_negatives=3, exclude_known=True)
+    model.compile("sgd", Sampled(BPR()))
+    assert np.isfinite(model.fit(rows, epochs=2, verbose=0, shuffle=False).history["loss"]).all()
+
+
+@pytest.mark.parametrize("negatives", ["in_batch", "given"])
+def test_only_drawn_negatives_can_be_left_out(negatives):
+    with pytest.raises(ValueError, match=r"`exclude_known` must be False.*are drawn"):
+        TwoTower(spec(), negatives=negatives, exclude_known=True)
+
+
+def test_what_users_know_must_come_with_the_batch():
+    with pytest.raises(ValueError, match=r"'item_id_known'.*features\.with_known"):
+        TwoTower(spec(), negatives="uniform", exclude_known=True)(batch([2], [3]))
 
 
 def test_negatives_change_from_step_to_step_in_training_alone():

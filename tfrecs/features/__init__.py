@@ -12,6 +12,7 @@ from tfrecs.features.input import from_arrow as from_arrow
 from tfrecs.features.order import Epoch as Epoch
 from tfrecs.features.parquet import from_parquet as from_parquet
 from tfrecs.features.sampling import log_q as log_q
+from tfrecs.features.sampling import with_known as with_known
 from tfrecs.features.sequences import from_sequences as from_sequences
 from tfrecs.features.sessions import from_sessions as from_sessions
 from tfrecs.features.text import tokenize as tokenize

@@ -72,10 +72,10 @@ def from_arrays(
 
     def batch(rows: tf.Tensor) -> Any:
         columns = {name: tf.gather(column, rows) for name, column in held.items()}
-        if weight is not None:
-            weights = columns.pop(weight)
-            return columns, columns[label], weights
-        return columns if label is None else (columns, columns[label])
+        if label is None:
+            return columns
+        weights = () if weight is None else (columns.pop(weight),)
+        return (columns, columns[label], *weights)
 
     return _gathered(batch, num_rows, batch_size, shuffle, seed, drop_remainder, epoch)
 

@@ -1,6 +1,8 @@
 """Blocks shared by the models."""
 
+from tfrecs.layers.batch import arrays_of as arrays_of
 from tfrecs.layers.batch import column as column
+from tfrecs.layers.batch import ids_of_rows as ids_of_rows
 from tfrecs.layers.embedding import IdEmbedding as IdEmbedding
 from tfrecs.layers.embedding import ReservedZeros as ReservedZeros
 from tfrecs.layers.embedding import id_embedding as id_embedding
@@ -16,6 +18,7 @@ from tfrecs.layers.least_squares import group_rows as group_rows
 from tfrecs.layers.least_squares import row_l2 as row_l2
 from tfrecs.layers.least_squares import solve_half as solve_half
 from tfrecs.layers.mlp import MLP as MLP
+from tfrecs.layers.negatives import among_known as among_known
 from tfrecs.layers.negatives import large_negative as large_negative
 from tfrecs.layers.negatives import mask_accidental_hits as mask_accidental_hits
 from tfrecs.layers.negatives import mask_scores as mask_scores

@@ -9,6 +9,7 @@ import numpy as np
 from keras import ops
 
 from tfrecs import checks
+from tfrecs.layers import arrays_of
 from tfrecs.layers import column as column
 from tfrecs.spec import FeatureSpec
 
@@ -74,6 +75,18 @@ class RecModel(keras.Model):
         super().load_own_variables(own)
         for number, state in enumerate(self._seed_states()):
             state.assign(store[f"seed_{number}"])
+
+    def fit(self, x: Any = None, y: Any = None, *arguments: Any, **options: Any) -> Any:
+        """Trains as Keras does; columns of data frames are taken as the arrays that they hold."""
+        return super().fit(*_plain(x, y), *arguments, **_plain_options(options))
+
+    def evaluate(self, x: Any = None, y: Any = None, *arguments: Any, **options: Any) -> Any:
+        """Evaluates as Keras does, data frames as in `fit`."""
+        return super().evaluate(*_plain(x, y), *arguments, **_plain_options(options))
+
+    def predict(self, x: Any, *arguments: Any, **options: Any) -> Any:
+        """Predicts as Keras does, data frames as in `fit`."""
+        return super().predict(arrays_of(x), *arguments, **options)
 
     def make_train_function(self, force: bool = False) -> None:
         """Builds the optimizer before a step is traced: a graph keeps its slots' first values."""
@@ -193,6 +206,15 @@ class Retriever(RecModel):
     def score(self, query: Tensor, candidate: Tensor) -> Tensor:
         """Returns scores `(B, C)` of `(B, D)` against `(C, D)` or `(B, C, D)`."""
         raise NotImplementedError
+
+
+def _plain(x: Any, y: Any) -> tuple[Any, Any]:
+    return arrays_of(x), arrays_of(y, "y")
+
+
+def _plain_options(options: dict[str, Any]) -> dict[str, Any]:
+    data = ("sample_weight", "validation_data")
+    return {k: arrays_of(v, k) if k in data else v for k, v in options.items()}
 
 
 def _rank(value: Any) -> int | None:

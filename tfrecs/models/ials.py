@@ -160,7 +160,7 @@ class IALS(Retriever):
         folded = ops.cast(fold_in(self.tables[other](met), known, gramian, l2), rows.dtype)
         return ops.where(counts[..., None] > 0, folded, rows)
 
-    def fit(
+    def fit(  # type: ignore[override]  # what has no meaning here is refused
         self,
         x: Any,
         y: Any = None,

@@ -7,11 +7,12 @@ import numpy as np
 from keras import ops
 
 from tfrecs import checks
-from tfrecs.layers import column
+from tfrecs.layers import arrays_of, ids_of_rows
 
 
 def gathered(given: Any, steps: int | None, names: tuple[str, ...]) -> list[np.ndarray]:
     """Returns users, items and strengths times weights `(N,)` of all batches."""
+    given = tuple(map(arrays_of, given, ("x", "y", "sample_weight")))
     x, y, weights = given
     if not isinstance(x, dict) and not (y is None and weights is None):
         remedy = "Give batches of (batch, strengths, weights)."
@@ -21,7 +22,7 @@ def gathered(given: Any, steps: int | None, names: tuple[str, ...]) -> list[np.n
     parts: list[list[np.ndarray]] = []
     for one in batches:
         batch, *factors = one if isinstance(one, tuple | list) else (one,)
-        ids = [ops.convert_to_numpy(column(batch, name)) for name in names]
+        ids = [ops.convert_to_numpy(ids_of_rows(batch, name)) for name in names]
         strengths = np.ones(len(ids[0]))
         for factor in factors:
             if factor is not None:

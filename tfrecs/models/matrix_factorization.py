@@ -5,7 +5,7 @@ from typing import Any
 from keras import ops
 
 from tfrecs import checks, scoring
-from tfrecs.layers import id_embedding
+from tfrecs.layers import id_embedding, ids_of_rows
 from tfrecs.models.base import Batch, Retriever, Tensor, column
 from tfrecs.spec import FeatureSpec
 
@@ -93,7 +93,7 @@ class MatrixFactorization(Retriever):
 
     def call(self, batch: Batch, training: bool = False) -> Tensor:
         """Returns ratings `(B,)`, or `(B, C)` for lists of candidates."""
-        users, items = column(batch, self.query_name), column(batch, self.candidate_name)
+        users, items = ids_of_rows(batch, self.query_name), column(batch, self.candidate_name)
         if len(items.shape) == 2:
             users = ops.expand_dims(users, -1)  # (B, 1)
         p, q = self.query_factors(users), self.candidate_factors(items)  # (B, [C,] K)
@@ -105,7 +105,7 @@ class MatrixFactorization(Retriever):
 
     def query(self, batch: Batch, training: bool = False) -> Tensor:
         """Returns `[p, 1, b_u + mu]`, shape `(B, K + 2)`."""
-        users = column(batch, self.query_name)
+        users = ids_of_rows(batch, self.query_name)
         p, b_u = self.query_factors(users), self.query_bias(users)
         return ops.concatenate([p, ops.ones_like(b_u), b_u + self.mean], axis=-1)
 

@@ -11,7 +11,9 @@ from tfrecs import checks, scoring
 from tfrecs.layers import (
     CountMinSketch,
     PopularitySampler,
+    among_known,
     id_embedding,
+    ids_of_rows,
     mask_accidental_hits,
     mask_scores,
     sample_uniform,
@@ -48,7 +50,8 @@ class TwoTower(Retriever):
     - "given": `(B, 1 + N)`, the negatives of an exposure log: the batch's
       `<candidate id>_negatives`, int `(B, N)`, where 0 is padding.
 
-    A sampled negative that is the positive itself scores -1e9, as padding does. For the hardest
+    A sampled negative that is the positive itself scores -1e9, as padding does; others that the
+    user took too are negatives, unless `exclude_known`. For the hardest
     among many negatives, wrap the loss: `Sampled(Hardest(BPR(), 5))`.
 
     Args:
@@ -57,6 +60,9 @@ class TwoTower(Retriever):
         negatives: One of the above. Defaults to "in_batch".
         num_negatives: Negatives that are drawn. `None`, the default, is 1, and with "in_batch" the
             rest of the batch; else the batch is a multiple of one more.
+        exclude_known: Whether drawn negatives that the row's user knows score -1e9 as well: the
+            batch's `<candidate id>_known`, int `(B, K)`, as `features.with_known` adds it. For
+            "uniform", "popularity" and "mixed". Defaults to `False`.
         log_q: Whether to correct scores in training: in-batch ones by the batch's
             `<candidate id name>_log_q`, float `(B,)`, natural log, or with "sketch" by a
             `CountMinSketch` that counts the candidates as they come. Defaults to `True`.
@@ -99,6 +105,7 @@ class TwoTower(Retriever):
         *,
         negatives: Literal["in_batch", "uniform", "popularity", "mixed", "given"] = "in_batch",
         num_negatives: int | None = None,
+        exclude_known: bool = False,
         log_q: bool | Literal["sketch"] = True,
         temperature: float | None = None,
         l2: float = 0.0,
@@ -112,12 +119,16 @@ class TwoTower(Retriever):
             checks.positive("num_negatives", num_negatives)
         if temperature is not None:
             checks.positive("temperature", temperature)
+        if exclude_known and negatives in ("in_batch", "given"):
+            remedy = "Negatives of 'uniform', 'popularity' or 'mixed' are drawn."
+            raise ValueError(checks.expected("exclude_known", "False", negatives, remedy))
         if l2 < 0:
             raise ValueError(checks.expected("l2", "0 or more", l2))
         self.query_name = spec.query_id.name
         self.candidate_name = spec.candidate_id.name
         self.negatives = negatives
         self.num_negatives = num_negatives
+        self.exclude_known = exclude_known
         self.log_q = log_q
         self.temperature = temperature
         self.l2 = l2
@@ -191,11 +202,23 @@ class TwoTower(Retriever):
                 scores = scores - ops.cast(log_q, scores.dtype)
             rows, columns = ops.arange(ops.shape(items)[0]), ops.arange(ops.shape(ids)[0])
             others = ops.where(ops.equal(rows[:, None], columns), -1, ids)  # its own column is none
+            if self.exclude_known:
+                scores = mask_scores(scores, self._known(batch, others))
             return mask_accidental_hits(scores, others, items)
         negatives = mask_accidental_hits(scores[:, 1:], ids[:, 1:], ids[:, 0])
+        if self.exclude_known:
+            negatives = mask_scores(negatives, self._known(batch, ids[:, 1:]))
         if self.negatives == "given":
             negatives = mask_scores(negatives, ids[:, 1:] == PADDING_ID)
         return ops.concatenate([scores[:, :1], negatives], axis=-1)  # (B, 1 + N)
+
+    def _known(self, batch: Batch, ids: Tensor) -> Tensor:
+        """Returns which of the ids `(B, N)` their row's user knows."""
+        key = f"{self.candidate_name}_known"
+        if key not in batch:
+            remedy = "Add it: features.with_known(dataset, users, items, ...)."
+            raise ValueError(checks.expected("batch", f"a dict with {key!r}", [*batch], remedy))
+        return among_known(ids, batch[key])
 
     def _in_batch(self, batch: Batch, query: Tensor, candidate: Tensor, corrected: bool) -> Tensor:
         """Returns scores `(B, B)`, or of groups of S rows `(B, S)`."""
@@ -219,7 +242,7 @@ class TwoTower(Retriever):
 
     def query(self, batch: Batch, training: bool = False) -> Tensor:
         """Returns `p`, or with a temperature `p / (|p| temperature)`, shape `(B, D)`."""
-        p = self.query_embedding(column(batch, self.query_name))
+        p = self.query_embedding(ids_of_rows(batch, self.query_name))
         return p if self.temperature is None else ops.normalize(p, axis=-1) / self.temperature
 
     def candidate(self, batch: Batch, training: bool = False) -> Tensor:

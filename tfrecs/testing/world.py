@@ -171,7 +171,7 @@ def _untrained(world: World) -> RecModel:
 def _as_new(world: World, spec: FeatureSpec) -> tuple[RecModel, list[np.ndarray] | None]:
     """Returns a model and the values of all its variables; `None` where they cannot be set back."""
     model = world._new(spec)
-    if type(model).fit is not keras.Model.fit or not all(layer.built for layer in model.layers):
+    if type(model).fit is not RecModel.fit or not all(layer.built for layer in model.layers):
         return model, None
     model.optimizer.build(model.trainable_variables)
     return model, [np.asarray(ops.convert_to_numpy(v)) for v in _state(model)]

@@ -151,7 +151,10 @@ def test_bad_events_end_with_a_message(case, fails, tmp_path):
     [
         ("item,title\n", ["i.csv has no rows"]),
         ("sku,title\nx,X\n", ["No item of the events is in", "i.csv", "--item-column"]),
-        (ITEMS.replace("i", "j").replace("jtem", "item"), ["item 'i0' there, 'j0' in 'item' here", "i.csv", "--item-id"]),
+        (
+            ITEMS.replace("i", "j").replace("jtem", "item"),
+            ["item 'i0' there, 'j0' in 'item' here", "i.csv", "--item-id"],
+        ),
         (ITEMS + "i3,Again,1\n", ["distinct ids. Received: 'i3' in rows 3, 15", "i.csv", "Keep"]),
         (ITEMS + "i15,New,inf\n", ["`price`", "inf in row 15", "i.csv", "Replace them by null"]),
         (ITEMS.encode() + b"i15,\xff,1\n", ["i.csv must be UTF-8", "'title', row 15", "iconv"]),

@@ -76,7 +76,10 @@ def test_a_spec_that_says_another_type_of_ids():
 @pytest.mark.parametrize(
     "test_events, message",
     [
-        ({"user": ["a"], "thing": ["x"]}, r"`test_events` must be with the item in a column 'item'"),
+        (
+            {"user": ["a"], "thing": ["x"]},
+            r"`test_events` must be with the item in a column 'item'",
+        ),
         (
             {"user": ["a"], "item": ["x"], "floor": [1.5]},
             r"Column 'floor' of the table `test_events` must hold int64 as well",

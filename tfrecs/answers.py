@@ -60,6 +60,12 @@ def asked(
             f"Received: {', '.join(told) or 'none of them'}."
         )
     spec = run.tables.spec
+    if len(spec.ids) < 2:
+        raise ValueError(
+            f"{run.options.model} was trained on {run.tables.name}, impressions without a user and "
+            "an item id: there are no items to rank. Export it, and ask for the clicks of "
+            "impressions: tfrecs export."
+        )
     name = spec.query_id.name
     if file is not None:
         table = read_file(file)
@@ -157,6 +163,9 @@ def _with_contexts(run: Run, found: Asked, context: list[str], table: pa.Table |
         given[name] = value
     wanted = [feature.name for feature in spec.by_role("context")]
     for name in given:
+        if not wanted:
+            expectation = f"left out: {run.options.model} reads nothing of the event"
+            raise ValueError(checks.expected("context", expectation, context[0]))
         checks.one_of(f"context of {run.options.model}", name, wanted)
     queries = found.queries
     for name in wanted:

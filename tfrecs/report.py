@@ -25,6 +25,7 @@ from tfrecs.evaluation import (
 from tfrecs.files import written_aside
 from tfrecs.models import Retriever
 from tfrecs.quickstart import Indexed, candidate_vectors
+from tfrecs.recipes import recipe
 from tfrecs.run import Run
 
 LOGS = "tensorboard"
@@ -121,7 +122,15 @@ def write_page(
         The page's path.
     """
     tables, split = run.tables, run.split
-    recommender = ModelRecommender(run.model, run.transform, tables.candidates)
+    examples = []
+    if len(tables.spec.ids) == 2:  # impressions without ids are of nobody
+        recommender = ModelRecommender(run.model, run.transform, tables.candidates)
+        examples = find_examples(
+            recommender,
+            split,
+            tables,
+            seen="none" if recipe(run.options.model).task.repeats else "train",
+        )
     item_map: ItemMap | None = None
     vectors = candidate_vectors(run) if isinstance(run.model, Retriever) else None
     if vectors is not None:
@@ -137,7 +146,7 @@ def write_page(
         summary=summarize(tables, split),
         results=results,
         history=run.history,
-        examples=find_examples(recommender, split, tables),
+        examples=examples,
         index=index,
         recall_curve=() if indexed is None else indexed.curve,
         item_map=item_map,

@@ -7,8 +7,6 @@ from typing import Any
 
 import keras
 import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
@@ -17,7 +15,6 @@ from tfrecs import quickstart as job
 from tfrecs.answers import known_items as known_items
 from tfrecs.answers import titles as titles
 from tfrecs.datasets import Tables
-from tfrecs.datasets.trials import PART
 from tfrecs.evaluation import Results, Split
 from tfrecs.evaluation.index_page import write_index_page
 from tfrecs.files import check_replaceable, check_writable
@@ -71,26 +68,12 @@ def summary(console: Console, tables: Tables) -> None:
 
 def split(console: Console, tables: Tables, protocol: str, options: TrainingOptions) -> Split:
     """Splits the events that the model learns from, and prints how."""
-    task = recipe(options.model).task
-    if PART in tables.events.column_names:
-        found = _of_parts(task.events(tables))
-    else:
-        found = task.split(tables, protocol, options.seed)
+    found = recipe(options.model).task.split(tables, protocol, options.seed)
     console.print(
         f"  {found.train.num_rows:,} training and {found.test.num_rows:,} test events "
         f"({found.protocol})"
     )
     return found
-
-
-def _of_parts(events: pa.Table) -> Split:
-    """Returns the split of events that say themselves what they are for: train, given, test."""
-    parts = {
-        part: events.filter(pc.equal(events[PART], part)).drop_columns([PART])
-        for part in ("train", "test", "given")
-    }
-    given = parts["given"] if parts["given"].num_rows else None
-    return Split(parts["train"], parts["test"], "test events of their own file", given=given)
 
 
 def train(

@@ -30,17 +30,14 @@ def repeats(events: pa.Table, found: dict[str, str | None]) -> list[str]:
     users, items = _codes(events[user]), _codes(events[item])
     total, notes = events.num_rows, []
     if time is not None:
-        moments = np.unique(np.asarray(events[time]), return_inverse=True)[1]
-        _, counts = np.unique(users * (moments.max(initial=0) + 1) + moments, return_counts=True)
-        tied = int(counts[counts > 1].sum())
+        tied = _alike(users, _from_0(np.asarray(events[time])))[1]
         if tied:
             verb = "share their" if tied > 1 else "shares its"
             notes.append(
                 f"{tied:,} of {total:,} events {verb} time with another one of the same user: "
                 "rows are in order."
             )
-    distinct = pc.count_distinct(pa.array(users * (items.max(initial=0) + 1) + items)).as_py()
-    again = total - distinct
+    again = total - _alike(users, items)[0]
     if again:
         verb = "repeat" if again > 1 else "repeats"
         notes.append(f"{again:,} of {total:,} events {verb} a pair of user and item; all are kept.")
@@ -63,9 +60,39 @@ def dates(times: pa.ChunkedArray, unit: str) -> str:
     return told
 
 
+def _alike(firsts: np.ndarray, seconds: np.ndarray) -> tuple[int, int]:
+    """Returns how many pairs there are, and how many rows share theirs; sorted, not hashed.
+
+    Args:
+        firsts: Numbers from 0 on.
+        seconds: Likewise.
+    """
+    width = int(seconds.max(initial=0)) + 1
+    if (int(firsts.max(initial=0)) + 1) * width >= 2**63:
+        seconds = np.unique(seconds, return_inverse=True)[1]
+        width = int(seconds.max(initial=0)) + 1
+    pairs = firsts.astype(np.int64)
+    pairs *= width
+    pairs += seconds
+    pairs.sort()
+    first = np.ones(len(pairs) + 1, bool)
+    np.not_equal(pairs[1:], pairs[:-1], out=first[1:-1])
+    alone = first[:-1] & first[1:]
+    return int(first[:-1].sum()), int(len(pairs) - alone.sum())
+
+
+def _from_0(times: np.ndarray) -> np.ndarray:
+    """Returns times since the first one, by their order where that would overflow."""
+    if len(times) and int(times.max()) - int(times.min()) < 2**62:
+        return times - times.min()
+    order: np.ndarray = np.unique(times, return_inverse=True)[1]
+    return order
+
+
 def _codes(ids: pa.ChunkedArray) -> np.ndarray:
-    """Returns a number for each id, int64."""
-    column = ids.combine_chunks()
-    found = pc.fill_null(column.dictionary_encode().indices, -1).to_numpy()
-    codes: np.ndarray = found.astype(np.int64)
+    """Returns a number from 0 on for each id, int32; no id is one too."""
+    chunks = ids.dictionary_encode("encode").chunks
+    codes: np.ndarray = np.concatenate(
+        [np.zeros(0, np.int32), *(np.asarray(chunk.indices) for chunk in chunks)]
+    )
     return codes

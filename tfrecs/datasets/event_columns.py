@@ -35,10 +35,11 @@ def event_features(
             rows = _with(rows, name, labels(name, rows[name], sign, notes))
             features.append(Numeric(name, "label"))
         elif name == found["time"]:
-            moments, unit = times(name, rows[name], source.date_order)
+            moments, unit = times(name, trials.of_training(rows, name), source.date_order)
             wanted: Any = choice.spec[name] if choice.spec and name in choice.spec else None
             if isinstance(wanted, Timestamp):
                 moments, unit = as_unit(moments, unit, wanted.unit), wanted.unit
+            moments = trials.later(rows, str(found["user"]), moments)
             rows = _with(rows, name, moments)
             features.append(Timestamp(name, "time", unit))
         elif name not in (*ids, trials.PART, *(taken if positive is None else ())):

@@ -235,8 +235,15 @@ def _tables(
     except (ValueError, pa.ArrowInvalid) as error:
         raise ValueError(f"{error} (`events` is {source.where}; rows count from 0.)") from error
     spec = FeatureSpec((*(f for side in made for f in side.features), *context))
-    if expression is None and found["label"]:
-        expression = pc.field(found["label"]) > 0
+    label = found["label"]
+    if expression is None and label:
+        expression = pc.field(label) > 0
+    if expression is not None and trials.unlabelled(rows, expression):
+        rows = trials.positives(rows, expression, label, notes)
+        choice.left.update({label: "the test events have none"} if label else {})
+        spec, expression = spec.select(*(n for n in spec.names if n != label)), None
+    if trials.PART in rows.column_names:
+        choice.left[trials.PART] = "says which events are for the test"
     notes += positive_notes(rows, expression, found["label"])
     notes += counted.repeats(rows, found)
     tables: dict[str, Any] = {side.role: side.table for side in made}

@@ -4,6 +4,7 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.dataset as ds
 
 from tfrecs import checks
 from tfrecs.datasets import cells, columns
@@ -107,7 +108,7 @@ def positive_notes(events: pa.Table, positive: Any, label: str | None) -> list[s
     """Returns a sentence where all, none or hardly any of the events are positive."""
     if positive is None:
         return []
-    count, total = events.filter(positive).num_rows, events.num_rows
+    count, total = ds.dataset(events).count_rows(filter=positive), events.num_rows
     example = f"{label} >= 4" if label else "rating >= 4"
     remedy = f"Is that so? If not, say which are: --positive {example!r}."
     if count == total:

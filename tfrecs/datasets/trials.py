@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from tfrecs import checks
 from tfrecs.datasets import shapes
@@ -25,11 +26,11 @@ def read(source: Source, found: dict[str, str | None], notes: list[str]) -> Sour
     Raises:
         ValueError: A column is missing.
     """
-    user, item, time = found["user"], found["item"], found["time"]
+    user, item = found["user"], found["item"]
     target = next((n for n in source.table.column_names if n.lower() in _TARGETS), None)
     lists = [n for n in source.table.column_names if n != target and _holds_lists(source, n)]
     if target is not None and len(lists) == 1 and user and item:
-        return _prefixes(source, user, item, time, lists[0], target, notes)
+        return _prefixes(source, user, item, lists[0], target, notes)
     wanted: dict[str, str | None] = {
         p: n if n in source.table.column_names else None for p, n in found.items()
     }
@@ -55,7 +56,6 @@ def _prefixes(
     source: Source,
     user: str,
     item: str,
-    time: str | None,
     history: str,
     target: str,
     notes: list[str],
@@ -65,6 +65,11 @@ def _prefixes(
     rows = table.num_rows
     if user in table.column_names:
         owners = table[user]
+        if len(pc.unique(owners)) < rows:
+            told = f"{rows:,} rows of {len(pc.unique(owners)):,} users"
+            expectation = f"one row a user in {user!r}, since each row is a history and a target"
+            remedy = f"Leave {user!r} out: then each row is a user of its own."
+            raise ValueError(checks.expected("test_events", expectation, told, remedy))
     else:
         owners = pa.chunked_array([pa.array([f"test {row}" for row in range(rows)])])
         notes.append(f"{source.where} has no column {user!r}: each row is a user of its own.")
@@ -76,8 +81,6 @@ def _prefixes(
     order = np.lexsort((np.r_[np.zeros(given.num_rows), np.ones(rows)], places.to_numpy()))
     marks = np.r_[np.full(given.num_rows, "given"), np.full(rows, "test")][order]
     columns = {user: owners.take(places.take(pa.array(order))), item: items.take(pa.array(order))}
-    if time is not None:
-        columns[time] = pa.array(np.arange(len(order)), pa.int64())
     notes.append(
         f"{source.where}: {given.num_rows:,} events of {history!r} are given, {rows:,} of "
         f"{target!r} are to be found."
@@ -100,6 +103,60 @@ def joined(events: Source, apart: Source) -> Source:
             train = _cast(train, name, kind, events.where)
     table = pa.concat_tables([train, test], promote_options="permissive")
     return replace(events, table=table, text=events.text or apart.text)
+
+
+def lacks(rows: pa.Table, name: str) -> bool:
+    """Returns whether the test events have no value of a column, as histories and targets have."""
+    return PART in rows.column_names and _apart(rows)[name].null_count == _apart(rows).num_rows
+
+
+def _apart(rows: pa.Table) -> pa.Table:
+    return rows.filter(pc.not_equal(rows[PART], "train"))
+
+
+def of_training(rows: pa.Table, name: str) -> pa.ChunkedArray:
+    """Returns a column of the training events alone where the test events have none of it."""
+    if lacks(rows, name):
+        rows = rows.filter(pc.equal(rows[PART], "train"))
+    return rows[name]
+
+
+def later(rows: pa.Table, user: str, times: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Returns times of all events: those of histories and targets are after the training.
+
+    Args:
+        rows: All events, those of training first.
+        user: Column of the user id.
+        times: int64, of the training, or of all events.
+    """
+    if len(times) == rows.num_rows:
+        return times
+    owners = _apart(rows)[user].combine_chunks().dictionary_encode().indices.to_numpy()
+    starts = np.flatnonzero(np.r_[True, owners[1:] != owners[:-1]])
+    place = np.arange(len(owners)) - np.repeat(starts, np.diff(np.r_[starts, len(owners)]))
+    last = pc.max(times).as_py()
+    return pa.chunked_array([np.r_[times.to_numpy(), last + 1 + place]])
+
+
+def unlabelled(rows: pa.Table, expression: pc.Expression) -> bool:
+    """Returns whether no test event is positive nor negative, by an expression of columns."""
+    if PART not in rows.column_names:
+        return False
+    apart = _apart(rows)
+    return bool(apart.filter(expression | ~expression).num_rows == 0)
+
+
+def positives(
+    rows: pa.Table, expression: pc.Expression, label: str | None, notes: list[str]
+) -> pa.Table:
+    """Returns the positive events of training, without the label, and all histories and targets."""
+    kept = rows.filter(expression | (pc.field(PART) != "train"))
+    count = kept.num_rows - _apart(kept).num_rows
+    notes.append(
+        f"The test events are histories and targets, which say nothing of {expression}: all of "
+        f"them are positive, and {count:,} positive events are learned from."
+    )
+    return kept.drop_columns([label]) if label is not None else kept
 
 
 def _cast(table: pa.Table, name: str, kind: pa.DataType, where: str) -> pa.Table:

@@ -6,8 +6,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 
 from tfrecs import checks
+from tfrecs.evaluation.known import Seen
 from tfrecs.evaluation.splits import Split
 from tfrecs.evaluation.truth import (
     candidate_positions,
@@ -104,8 +106,11 @@ def find_examples(
     k: int = 10,
     seed: int = 0,
     display: str = "title",
+    seen: Seen = "train",
 ) -> list[Example]:
     """Recommends to a few test users, drawn at random, in words.
+
+    What is known of an event (hour, device) is that of the user's first test event.
 
     Args:
         recommender: Whatever has `recommend`.
@@ -115,14 +120,16 @@ def find_examples(
         k: Recommendations and titles of history, at most. Defaults to 10.
         seed: Of the draw. Defaults to 0.
         display: Column of titles; the id where there is none. Defaults to "title".
+        seen: What is not recommended, see `known.known_pairs`. Defaults to "train".
     """
     checks.positive("num_users", num_users)
-    truth = find_truth(split, tables, seen="train")
+    truth = find_truth(split, tables, seen=seen)
     total = truth.queries.num_rows
     rows = np.random.default_rng(seed).choice(total, min(num_users, total), replace=False)
-    queries, seen, relevant = truth.queries.take(rows), truth.seen[rows], truth.relevant[rows]
+    queries, known, relevant = truth.queries.take(rows), truth.seen[rows], truth.relevant[rows]
+    queries = _with_contexts(queries, split, tables)
     k = min(k, tables.candidates.num_rows)
-    scores, positions = recommender.recommend(queries, k, seen)
+    scores, positions = recommender.recommend(queries, k, known)
     titles = _titles(tables, display)
     train = split.train
     times = [f.name for f in tables.spec.by_role("time") if f.name in train.column_names]
@@ -148,6 +155,18 @@ def find_examples(
             )
         )
     return examples
+
+
+def _with_contexts(queries: pa.Table, split: Split, tables: Any) -> pa.Table:
+    """Returns the queries with the contexts of the first test event of each."""
+    test = split.test
+    names = [f.name for f in tables.spec.by_role("context") if f.name in test.column_names]
+    places, rows = np.unique(query_positions(test, tables), return_index=True)
+    first = test.take(rows[np.searchsorted(places, query_positions(queries, tables))])
+    for name in names:
+        if name not in queries.column_names:
+            queries = queries.append_column(name, first[name])
+    return queries
 
 
 def map_items(

@@ -8,9 +8,11 @@ from typing import Any, Protocol
 import keras
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from tfrecs import checks
 from tfrecs.datasets import Tables
+from tfrecs.datasets.trials import PART
 from tfrecs.evaluation import Results, Split, splits
 from tfrecs.evaluation.sessions import by_session_start
 from tfrecs.features import FeatureTransform, from_arrays
@@ -159,6 +161,8 @@ class Task:
         sessions: Whether the events of a query belong together: "time" and "random" then choose
             whole queries, by their first event, and "auto" is "time" where events carry times.
         logits: Whether scores are logits, whose sigmoid is a probability.
+        ids: Whether events need a user id and an item id.
+        repeats: Whether what a query had before is ranked as well: a song is heard again.
     """
 
     name: str
@@ -167,18 +171,37 @@ class Task:
     ordered: bool = False
     sessions: bool = False
     logits: bool = False
+    ids: bool = True
+    repeats: bool = False
 
     def split(self, tables: Tables, protocol: str = "auto", seed: int = 0) -> Split:
         """Splits the events that a model of this task learns from.
+
+        Test events of their own (`read_tables(test_events=...)`) are the test, by any protocol.
 
         Args:
             tables: The data set.
             protocol: "leave-last-out", "time" or "random"; "auto" is "leave-last-out" for an
                 ordered task where events carry times, "time" for one of sessions, else "random".
             seed: Of the random split. Defaults to 0.
+
+        Raises:
+            ValueError: Another protocol, or events without the ids that the task needs.
         """
         checks.one_of("protocol", protocol, PROTOCOLS)
+        if self.ids and len(tables.spec.ids) < 2:
+            raise ValueError(
+                checks.expected(
+                    "tables",
+                    f"events with a user id and an item id, of which the {self.name} is learnt",
+                    ", ".join(tables.spec.names),
+                    "Name them: --user-column, --item-column (user, item of read_tables); or take "
+                    "a model that learns clicks of impressions without ids: --model deepfm.",
+                )
+            )
         events = self.events(tables)
+        if PART in events.column_names:
+            return _of_parts(events)
         if protocol == "auto":
             last = "time" if self.sessions else "leave-last-out"
             timed = tables.spec.by_role("time") and (self.ordered or self.sessions)
@@ -191,6 +214,16 @@ class Task:
         if self.sessions:
             return splits.by_user(events, tables.spec, fraction=0.1, seed=seed)
         return splits.random(events, fraction=0.1, seed=seed)
+
+
+def _of_parts(events: pa.Table) -> Split:
+    """Returns the split of events that say themselves what they are for: train, given, test."""
+    parts = {
+        part: events.filter(pc.equal(events[PART], part)).drop_columns([PART])
+        for part in ("train", "test", "given")
+    }
+    given = parts["given"] if parts["given"].num_rows else None
+    return Split(parts["train"], parts["test"], "test events of their own file", given=given)
 
 
 @dataclass(frozen=True)

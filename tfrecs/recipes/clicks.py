@@ -61,7 +61,7 @@ def judge(trained: Trained, ks: tuple[int, ...] = (), seed: int = 0) -> Results:
     return click_quality(predictors, trained.split, trained.tables, label=LABEL, seed=seed)
 
 
-CLICK = Task("click", clicks, judge, logits=True)
+CLICK = Task("click", clicks, judge, logits=True, ids=False)
 
 
 def features(spec: FeatureSpec) -> FeatureSpec:

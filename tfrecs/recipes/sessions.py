@@ -80,8 +80,8 @@ def _sessions(events: pa.Table, spec: FeatureSpec) -> pa.Table:
     return with_column(found, "session_id", found[spec.query_id.name])
 
 
-SESSION = Task("next item of a session", positives, judge, sessions=True)
-SEQUENCE = Task("next item of a user", positives, judge, ordered=True)
+SESSION = Task("next item of a session", positives, judge, sessions=True, repeats=True)
+SEQUENCE = Task("next item of a user", positives, judge, ordered=True, repeats=True)
 
 
 def prepare(tables: Tables, split: Split) -> Tables:

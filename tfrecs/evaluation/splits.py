@@ -167,9 +167,8 @@ def by_time(
     """
     events = as_table("events", events)
     if (fraction is None) == (cutoff is None):
-        raise ValueError(
-            checks.expected("fraction", "given, or `cutoff`, but not both", (fraction, cutoff))
-        )
+        told = (fraction, cutoff)
+        raise ValueError(checks.expected("fraction", "given, or `cutoff`, but not both", told))
     check_fractions(0.5 if fraction is None else fraction, validation)
     times = times_of(events, spec)
     if len(times) == 0:
@@ -180,11 +179,8 @@ def by_time(
     if validation and len(earlier):  # without any, `Split` says that training is empty
         share = validation * len(times) / len(earlier)
         if share >= 1:
-            raise ValueError(
-                checks.expected(
-                    "validation", "less than the share of events before the cutoff", validation
-                )
-            )
+            expectation = "less than the share of events before the cutoff"
+            raise ValueError(checks.expected("validation", expectation, validation))
         side[(side == 0) & (times >= _quantile(earlier, share))] = 2
     what = last_share(fraction, side == 1) if fraction is not None else f"from {cutoff:g}"
     return _cut(events, side, f"by time, {what}", validation > 0)
@@ -272,9 +268,8 @@ def by_column(
     values = column(events, name)
     both = set(test) & set(validation)
     if both:
-        raise ValueError(
-            checks.expected("validation", "of other folds than `test`", sorted(map(str, both)))
-        )
+        told = sorted(map(str, both))
+        raise ValueError(checks.expected("validation", "of other folds than `test`", told))
     side = np.zeros(events.num_rows, np.int8)
     for number, chosen in ((1, test), (2, validation)):
         wanted = pa.array(list(chosen), values.type)

@@ -1,4 +1,4 @@
-"""Own tables: what 65 generated tables are read as, and how fast 5 million rows are.
+"""Own tables: what 78 generated tables are read as, and how fast 5 million rows are.
 
     python benchmarks/own_tables.py            # the cases
     python benchmarks/own_tables.py --speed    # also the speed; writes results/own_tables.json
@@ -8,13 +8,12 @@ another, and a note or a refusal names the option), refused, or silently wrong, 
 """
 
 import argparse
-import json
-import platform
+import subprocess
+import sys
 import tempfile
-import threading
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,8 +23,16 @@ import pyarrow.csv
 import pyarrow.parquet as pq
 
 from tfrecs.datasets import read_tables
+from tfrecs.datasets.choice import Choice
+from tfrecs.datasets.readers import read_file
+from tfrecs.datasets.sources import Source
 
-OUT = Path(__file__).parent / "results" / "own_tables.json"
+try:
+    import common
+except ImportError:  # the tests read the cases
+    from benchmarks import common
+
+VERDICTS = ("right", "told", "refused", "WRONG")
 Read = Callable[[Any], Any]
 
 
@@ -405,31 +412,29 @@ def table_of(rows: int) -> pa.Table:
     )
 
 
-class Peak:
-    """The largest number of bytes that Arrow held at once, by looking every 2 ms."""
-
-    def __enter__(self) -> "Peak":
-        self.start, self.most, self.stop = pa.total_allocated_bytes(), 0, False
-        self.thread = threading.Thread(target=self._look)
-        self.thread.start()
-        return self
-
-    def _look(self) -> None:
-        while not self.stop:
-            self.most = max(self.most, pa.total_allocated_bytes() - self.start)
-            time.sleep(0.002)
-
-    def __exit__(self, *error: object) -> None:
-        self.stop = True
-        self.thread.join()
+_FRESH = """
+import sys
+import pyarrow as pa
+from tfrecs.datasets import read_tables
+def kept():  # ru_maxrss would be the parent's
+    lines = open("/proc/self/status").read().splitlines()
+    return 1024 * next(int(line.split()[1]) for line in lines if line.startswith("VmHWM"))
+start = kept()
+events = read_tables(sys.argv[1]).tables.events
+print(pa.default_memory_pool().max_memory() / events.nbytes, (kept() - start) / events.nbytes)
+"""
 
 
-def speed(rows: int, folder: Path, repeats: int = 3) -> dict[str, Any]:
+def peaks(path: Path) -> tuple[float, float]:
+    """Returns the most that Arrow held, and that a fresh process grew by, in sizes of the table."""
+    command = [sys.executable, "-c", _FRESH, str(path)]
+    told = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    arrow, process = map(float, told.split())
+    return arrow, process
+
+
+def speed(rows: int, folder: Path) -> list[dict[str, Any]]:
     """Measures reading of CSV and Parquet beside pyarrow's own readers, in turns."""
-    from tfrecs.datasets.choice import Choice
-    from tfrecs.datasets.readers import read_file
-    from tfrecs.datasets.sources import Source
-
     table = table_of(rows)
     pyarrow.csv.write_csv(table, folder / "e.csv")
     pq.write_table(table, folder / "e.parquet")
@@ -439,32 +444,24 @@ def speed(rows: int, folder: Path, repeats: int = 3) -> dict[str, Any]:
         read = read_file(path, lambda done, total: told.append(done))
         source = Source(read, str(path), "e", path.suffix == ".csv")
         for name in ("rating", "timestamp"):
-            read = read.set_column(
-                read.column_names.index(name), name, source.typed(name, Choice(), [])
-            )
+            read = source.with_column(name, source.typed(name, Choice(), [])).table
         return read
 
-    found: dict[str, Any] = {"rows": rows, "machine": platform.processor() or platform.machine()}
-    for kind, own in (("csv", pyarrow.csv.read_csv), ("parquet", pq.read_table)):
-        path, taken = folder / f"e.{kind}", {"pyarrow": [], "tfrecs": [], "read_tables": []}
-        for _ in range(repeats):
-            for name, reader in (("pyarrow", own), ("tfrecs", ours), ("read_tables", read_tables)):
-                start = time.perf_counter()
-                result = reader(path)
-                taken[name].append(time.perf_counter() - start)
-        del result
-        with Peak() as peak:
-            read = ours(path)
-        with Peak() as whole:
-            tables = read_tables(path)
-        medians = {name: float(np.median(values)) for name, values in taken.items()}
-        found[kind] = {
-            "seconds": {name: round(value, 3) for name, value in medians.items()},
-            "speed beside pyarrow": round(medians["pyarrow"] / medians["tfrecs"], 2),
-            "peak of table": round(peak.most / read.nbytes, 2),
-            "peak of read_tables of table": round(whole.most / tables.tables.events.nbytes, 2),
-            "progress reports": len(told),
-        }
+    found = []
+    readers = {"CSV": pyarrow.csv.read_csv, "Parquet": pq.read_table}
+    for kind, own in readers.items():
+        path = folder / f"e.{kind.lower()}"
+        runs = {"pyarrow": own, "tfrecs": ours, "read_tables": read_tables}
+        seconds = common.alternate({n: partial(run, path) for n, run in runs.items()}, rounds=3)
+        data, arrow, process = f"{rows:,} events, {kind}", *peaks(path)
+        row = partial(common.row, data, "read, types told")
+        for name, taken in seconds.items():
+            ratio = {"peer": "pyarrow", "ratio": seconds["pyarrow"] / taken}
+            more = ratio if name == "tfrecs" else {}
+            found.append(row(name, "rows_per_s", rows / taken, unit="1/s", **more))
+        found.append(row("read_tables", "peak_of_arrow", arrow, unit="x the table"))
+        found.append(row("read_tables", "peak_of_process", process, unit="x the table"))
+    assert told  # progress was told
     return found
 
 
@@ -478,14 +475,18 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         for case in cases():
             verdict, got = judged(case, Path(folder))
-            row = counts.setdefault(case.kind, {"right": 0, "told": 0, "refused": 0, "WRONG": 0})
+            row = counts.setdefault(case.kind, dict.fromkeys(VERDICTS, 0))
             row[verdict] += 1
             print(f"{verdict:8} {case.kind:8} {case.name:32} {got[:110]}")
         print(counts)
         if asked.speed:
-            results = {"cases": counts, "speed": speed(asked.rows, Path(folder))}
-            OUT.write_text(json.dumps(results, indent=1) + "\n")
-            print(json.dumps(results["speed"], indent=1))
+            rows = [
+                common.row(f"{sum(row.values())} tables of {kind}", "cases", "tfrecs", name, count)
+                for kind, row in counts.items()
+                for name, count in row.items()
+            ]
+            rows += speed(asked.rows, Path(folder))
+            common.write("own_tables", rows, seed=0, packages=("numpy", "pyarrow"))
     if any(row["WRONG"] for row in counts.values()):
         raise SystemExit("silently wrong")
 

@@ -217,6 +217,7 @@ def test_clicks_without_ids_train_evaluate_and_export(clicks, own, capsys, tmp_p
     assert "--user-column, --item-column" in " ".join(err.split())
 
 
+@pytest.mark.slow  # over 5 seconds: train, evaluate, export
 def test_histories_and_targets_of_their_own_file_are_judged(own, capsys, tmp_path):
     trial = ["--test-events", own / "trials.jsonl", "--positive", "rating >= 3"]
     path = train(tmp_path, "sasrec", *tables(own), *trial)

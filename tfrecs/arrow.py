@@ -8,6 +8,7 @@ import pyarrow as pa
 
 from tfrecs import checks
 
+_OFFSETS = 2**31  # bytes that one array of strings can hold
 TAKEN = (
     "a table: pandas, polars, pyarrow, a DuckDB relation (whatever has `__arrow_c_stream__`) or a "
     "dict of arrays"
@@ -50,13 +51,22 @@ def as_table(argument: str, value: Any, also: str = "") -> pa.Table:
         if isinstance(value, Mapping):
             return pa.table({str(name): _column(cells) for name, cells in value.items()})
         if hasattr(value, "__arrow_c_stream__"):
-            return pa.RecordBatchReader.from_stream(value).read_all()
+            return _without_views(pa.RecordBatchReader.from_stream(value).read_all())
     except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError, ValueError) as error:
         remedy = "Make each column of one type and one length."
         told = f"{type(value).__name__}, of which Arrow says: {error}"
         raise TypeError(checks.expected(argument, TAKEN + also, told, remedy)) from error
     remedy = "A LazyFrame wants .collect()." if hasattr(value, "collect") else ""
     raise TypeError(checks.expected(argument, TAKEN + also, type(value).__name__, remedy))
+
+
+def _without_views(table: pa.Table) -> pa.Table:
+    """Returns text as polars sends it, string views, as the strings that Arrow can sort."""
+    for place, field in enumerate(table.schema):
+        if pa.types.is_string_view(field.type):
+            kind = pa.large_string() if table[place].nbytes >= _OFFSETS else pa.string()
+            table = table.set_column(place, field.name, table[place].cast(kind))
+    return table
 
 
 def _column(cells: Any) -> Any:

@@ -15,6 +15,7 @@ from benchmarks import own_tables
 from tfrecs import baselines
 from tfrecs.datasets import read_tables
 from tfrecs.datasets.positive import parse_positive
+from tfrecs.evaluation import splits
 from tfrecs.features import FeatureTransform
 from tfrecs.spec import Categorical, FeatureSpec, MultiCategorical
 
@@ -196,3 +197,37 @@ def test_test_events_of_their_own_file_bring_histories():
         ("n", "z", "given"),
         ("n", "x", "test"),
     ]
+
+
+@pytest.mark.parametrize(
+    "bring", [pd.DataFrame, pl.DataFrame, pa.Table.to_pydict, duckdb.from_arrow]
+)
+def test_splits_and_baselines_take_tables_of_every_library(bring):
+    table = pa.table(
+        {"user": ["a", "a", "b", "b"], "item": ["x", "y", "y", "x"], "at": [1, 2, 3, 4]}
+    )
+    tables = read_tables(table, time="at").tables
+    given = brought(bring, table)
+    wanted = splits.leave_last_out(table, tables.spec)
+    split = splits.leave_last_out(given, tables.spec)
+    assert split.train.equals(wanted.train.cast(split.train.schema))
+    assert splits.random(given, fraction=0.5).test.num_rows == 2
+    best = baselines.Popularity().fit(given, brought(bring, tables.candidates), tables.spec)
+    assert best.recommend(tables.queries, 2)[1].shape == (2, 2)
+
+
+def brought(bring, items):
+    return bring(items if bring in (pa.Table.to_pydict, duckdb.from_arrow) else items.to_pydict())
+
+
+@pytest.mark.parametrize("value", [7, None, ["a"], "events.csv"])
+def test_splits_and_baselines_refuse_what_is_no_table(value):
+    spec = read_tables(TABLE).tables.spec
+    with pytest.raises(
+        TypeError, match="`events` must be a table: pandas, polars, pyarrow, a Duck"
+    ):
+        splits.random(value, fraction=0.5)
+    with pytest.raises(
+        TypeError, match="`events` must be a table: pandas, polars, pyarrow, a Duck"
+    ):
+        baselines.Popularity().fit(value, {"item": [12, 7]}, spec)

@@ -6,6 +6,7 @@ from typing import Self
 import numpy as np
 import pyarrow as pa
 
+from tfrecs.arrow import as_table
 from tfrecs.baselines.base import Baseline, id_column
 from tfrecs.spec import FeatureSpec
 
@@ -37,6 +38,8 @@ class Random(Baseline):
         self.seed = seed
 
     def fit(self, events: pa.Table, candidates: pa.Table, spec: FeatureSpec) -> Self:
+        events = as_table("events", events)
+        candidates = as_table("candidates", candidates)
         self._prepare(candidates, spec)
         return self
 

@@ -7,6 +7,7 @@ import numpy as np
 import pyarrow as pa
 import scipy.sparse
 
+from tfrecs.arrow import as_table
 from tfrecs.baselines.base import Baseline, event_positions, find_positions, id_column
 from tfrecs.spec import FeatureSpec, Numeric
 
@@ -69,6 +70,8 @@ class Factors(Baseline):
 
     def fit(self, events: pa.Table, candidates: pa.Table, spec: FeatureSpec) -> Self:
         """Factorizes the ratings of `events`; see `rating_matrix`."""
+        events = as_table("events", events)
+        candidates = as_table("candidates", candidates)
         self._prepare(candidates, spec)
         ids = id_column(events, spec.query_id.name, "events").unique()
         matrix = rating_matrix(events, ids, self._candidate_ids, spec, self.view_weight)

@@ -9,6 +9,7 @@ import pyarrow.compute as pc
 import scipy.sparse
 
 from tfrecs import checks
+from tfrecs.arrow import as_table
 from tfrecs.baselines.base import Baseline, find_positions, id_column, interaction_matrix
 from tfrecs.spec import FeatureSpec, MultiCategorical, Sequence
 
@@ -34,6 +35,8 @@ class Neighbourhood(Baseline):
     _counts: np.ndarray
 
     def fit(self, events: pa.Table, candidates: pa.Table, spec: FeatureSpec) -> Self:
+        events = as_table("events", events)
+        candidates = as_table("candidates", candidates)
         self._prepare(candidates, spec)
         self._query_ids = pc.unique(id_column(events, spec.query_id.name, "events"))
         times = interaction_matrix(events, self._query_ids, self._candidate_ids, spec)

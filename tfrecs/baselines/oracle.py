@@ -7,6 +7,7 @@ import numpy as np
 import pyarrow as pa
 
 from tfrecs import checks
+from tfrecs.arrow import as_table
 from tfrecs.baselines.base import Baseline
 from tfrecs.spec import FeatureSpec
 
@@ -37,6 +38,8 @@ class Oracle(Baseline):
         self.score_function = score_function
 
     def fit(self, events: pa.Table, candidates: pa.Table, spec: FeatureSpec) -> Self:
+        events = as_table("events", events)
+        candidates = as_table("candidates", candidates)
         self._prepare(candidates, spec)
         return self
 

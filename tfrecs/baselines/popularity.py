@@ -7,6 +7,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from tfrecs import checks
+from tfrecs.arrow import as_table
 from tfrecs.baselines.base import Baseline, event_positions
 from tfrecs.spec import FeatureSpec, Timestamp
 
@@ -44,6 +45,8 @@ class Popularity(Baseline):
         self.window_days = window_days
 
     def fit(self, events: pa.Table, candidates: pa.Table, spec: FeatureSpec) -> Self:
+        events = as_table("events", events)
+        candidates = as_table("candidates", candidates)
         self._prepare(candidates, spec)
         if self.window_days is not None:
             events = _newest(events, spec, self.window_days)

@@ -5,6 +5,7 @@ from typing import Self
 import numpy as np
 import pyarrow as pa
 
+from tfrecs.arrow import as_table
 from tfrecs.baselines.session_rules import SessionBaseline
 from tfrecs.spec import FeatureSpec
 
@@ -29,6 +30,8 @@ class SessionPopularity(SessionBaseline):
     """
 
     def fit(self, events: pa.Table, candidates: pa.Table, spec: FeatureSpec) -> Self:
+        events = as_table("events", events)
+        candidates = as_table("candidates", candidates)
         items, _ = self._sessions(events, candidates, spec)
         counts = np.bincount(items, minlength=self._num_candidates())
         self._popularity = (counts / (counts.max() + 1)).astype(np.float32)

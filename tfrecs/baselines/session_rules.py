@@ -8,6 +8,7 @@ import pyarrow.compute as pc
 import scipy.sparse
 
 from tfrecs import checks
+from tfrecs.arrow import as_table
 from tfrecs.baselines.base import Baseline, event_positions, find_positions
 from tfrecs.spec import FeatureSpec
 
@@ -52,6 +53,8 @@ class SessionRules(SessionBaseline):
     """
 
     def fit(self, events: pa.Table, candidates: pa.Table, spec: FeatureSpec) -> Self:
+        events = as_table("events", events)
+        candidates = as_table("candidates", candidates)
         items, sessions = self._sessions(events, candidates, spec)
         size = self._num_candidates()
         counts = np.bincount(items, minlength=size)

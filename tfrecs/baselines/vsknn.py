@@ -7,6 +7,7 @@ import pyarrow as pa
 import scipy.sparse
 
 from tfrecs import checks
+from tfrecs.arrow import as_table
 from tfrecs.baselines.session_rules import SessionBaseline
 from tfrecs.spec import FeatureSpec
 
@@ -53,6 +54,8 @@ class VSKNN(SessionBaseline):
         self.idf = idf
 
     def fit(self, events: pa.Table, candidates: pa.Table, spec: FeatureSpec) -> Self:
+        events = as_table("events", events)
+        candidates = as_table("candidates", candidates)
         items, sessions = self._sessions(events, candidates, spec)
         size, number = self._num_candidates(), int(sessions.max(initial=-1)) + 1
         ones = np.ones(len(items), np.float32)

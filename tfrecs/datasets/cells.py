@@ -62,11 +62,11 @@ def numbers(
     if cells.null_count == len(cells):
         return None
     found = None if decimal == "," else _direct(cells)
-    zero = pc.any(pc.starts_with(cells, "0"), min_count=0).as_py()
-    if not zeros and (zero or found is None) and _any(cells, r"^\s*[-+]?0\d"):
+    zero = cells.filter(pc.fill_null(pc.starts_with(cells, "0"), False))
+    if not zeros and _any(cells if found is None else zero, r"^\s*[-+]?0\d"):
         return None
     whole = found is not None and pa.types.is_integer(found.type)
-    if zero and whole and _any(cells, "[xX]"):  # Arrow reads 0x1F
+    if whole and _any(zero, "[xX]"):  # Arrow reads 0x1F
         return None
     if found is not None:
         return found

@@ -83,10 +83,9 @@ def _alike(firsts: np.ndarray, seconds: np.ndarray) -> tuple[int, int]:
 
 def _from_0(times: np.ndarray) -> np.ndarray:
     """Returns times since the first one, by their order where that would overflow."""
-    if len(times) and int(times.max()) - int(times.min()) < 2**62:
-        return times - times.min()
-    order: np.ndarray = np.unique(times, return_inverse=True)[1]
-    return order
+    small = len(times) and int(times.max()) - int(times.min()) < 2**62
+    found: np.ndarray = times - times.min() if small else np.unique(times, return_inverse=True)[1]
+    return found
 
 
 def _codes(ids: pa.ChunkedArray) -> np.ndarray:

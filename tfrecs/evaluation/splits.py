@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from tfrecs import checks
+from tfrecs.arrow import as_table
 from tfrecs.evaluation.columns import codes, column, times_of
 from tfrecs.evaluation.shares import check_fractions, last_share, percent, ties_of_time
 from tfrecs.spec import FeatureSpec
@@ -82,6 +83,7 @@ def random(
     >>> split.train.num_rows, split.test.num_rows, split.protocol
     (8, 2, 'random 20 % of events, seed 0')
     """
+    events = as_table("events", events)
     check_fractions(fraction, validation)
     order = np.random.default_rng(seed).permutation(events.num_rows)
     protocol = f"random {percent(fraction)} of events, seed {seed}"
@@ -116,6 +118,7 @@ def leave_last_out(events: pa.Table, spec: FeatureSpec, *, validation: bool = Fa
     >>> leave_last_out(events, spec).test.to_pylist()
     [{'user_id': 'a', 'time': 2}]
     """
+    events = as_table("events", events)
     users = codes(events, spec.query_id.name)
     times = times_of(events, spec)
     order = np.lexsort((times, users))  # stable: equal times stay in row order
@@ -162,10 +165,10 @@ def by_time(
         ValueError: If neither or both of `fraction` and `cutoff` are given, one is out of range,
             the spec has no time, or a part is empty.
     """
+    events = as_table("events", events)
     if (fraction is None) == (cutoff is None):
-        raise ValueError(
-            checks.expected("fraction", "given, or `cutoff`, but not both", (fraction, cutoff))
-        )
+        told = (fraction, cutoff)
+        raise ValueError(checks.expected("fraction", "given, or `cutoff`, but not both", told))
     check_fractions(0.5 if fraction is None else fraction, validation)
     times = times_of(events, spec)
     if len(times) == 0:
@@ -176,11 +179,8 @@ def by_time(
     if validation and len(earlier):  # without any, `Split` says that training is empty
         share = validation * len(times) / len(earlier)
         if share >= 1:
-            raise ValueError(
-                checks.expected(
-                    "validation", "less than the share of events before the cutoff", validation
-                )
-            )
+            expectation = "less than the share of events before the cutoff"
+            raise ValueError(checks.expected("validation", expectation, validation))
         side[(side == 0) & (times >= _quantile(earlier, share))] = 2
     what = last_share(fraction, side == 1) if fraction is not None else f"from {cutoff:g}"
     return _cut(events, side, f"by time, {what}", validation > 0)
@@ -211,6 +211,7 @@ def by_user(
     Raises:
         ValueError: If a fraction is out of range or a part is empty.
     """
+    events = as_table("events", events)
     check_fractions(fraction, validation)
     users = codes(events, spec.query_id.name)
     num_users = int(users.max()) + 1 if len(users) else 0
@@ -263,12 +264,12 @@ def by_column(
     >>> by_column(events, "fold", test=[2]).test["user_id"].to_pylist()
     ['b']
     """
+    events = as_table("events", events)
     values = column(events, name)
     both = set(test) & set(validation)
     if both:
-        raise ValueError(
-            checks.expected("validation", "of other folds than `test`", sorted(map(str, both)))
-        )
+        told = sorted(map(str, both))
+        raise ValueError(checks.expected("validation", "of other folds than `test`", told))
     side = np.zeros(events.num_rows, np.int8)
     for number, chosen in ((1, test), (2, validation)):
         wanted = pa.array(list(chosen), values.type)

@@ -74,12 +74,12 @@ def full_ranking(
     kinds = {name: kind_of(recommender) for name, recommender in recommenders.items()}
     for name, recommender in recommenders.items():
         start = time.perf_counter()
-        values, first, tied = _rank(name, recommender, truth, ks, batch_size)
+        values, first, tied = rank_users(name, recommender, truth, ks, batch_size)
         seconds[name] = time.perf_counter() - start
         values, remarks = silent(name, values, tied)
         warnings += remarks
         resampled[name] = resample_means(values, num_bootstrap, seed)
-        scores[name] = estimates(_names(ks), values.mean(axis=0), resampled[name])
+        scores[name] = estimates(metric_names(ks), values.mean(axis=0), resampled[name])
         scores[name] |= _catalogue(first, truth, ks[0])
         firsts[name] = values[:, 0], first
         exposure[name] = _tenths(truth, catalogue.exposure(first, len(truth.popularity)))
@@ -88,7 +88,7 @@ def full_ranking(
     protocol = f"{split.protocol}; all candidates ranked, {told(split, seen)}, ties by position"
     num_users, num_candidates = truth.relevant.shape
     reference = best_baseline(scores, kinds)
-    differences = paired_differences(scores, resampled, reference, _names(ks))
+    differences = paired_differences(scores, resampled, reference, metric_names(ks))
     return Results(
         setting=Setting(tables.name, protocol, num_users, num_candidates, truth.left_out),
         scores=scores,
@@ -172,7 +172,7 @@ def beaten(
     return lines
 
 
-def _rank(
+def rank_users(
     name: str, recommender: Any, truth: Truth, ks: tuple[int, ...], batch_size: int
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Returns metrics `(U, M)`, the first `(U, ks[0])` recommended, who has only ties `(U,)`."""
@@ -201,7 +201,7 @@ def _rank(
                 )
             )
         found = per_user(positions, truth.relevant[rows], ks)
-        values.append(np.stack([found[metric] for metric in _names(ks)], axis=1))
+        values.append(np.stack([found[metric] for metric in metric_names(ks)], axis=1))
         first.append(positions[:, : ks[0]].astype(np.int32))
     only_ties = _confirmed(recommender, truth, np.concatenate(tied))
     return np.concatenate(values), np.concatenate(first), only_ties
@@ -218,7 +218,8 @@ def _confirmed(recommender: Any, truth: Truth, tied: np.ndarray) -> np.ndarray:
     return whole
 
 
-def _names(ks: tuple[int, ...]) -> list[str]:
+def metric_names(ks: tuple[int, ...]) -> list[str]:
+    """Returns the names of what `rank_users` measures, in its order."""
     return [f"{metric}@{k}" for k in ks for metric in METRICS]
 
 

@@ -116,3 +116,16 @@ def test_a_split_without_validation_is_refused(shop):
     split, tables, transform, *_ = shop
     with pytest.raises(ValueError, match=r"`split` must be with a validation part.*validation=0.1"):
         CatalogueMetrics(transform, Split(split.train, split.test, "hand"), tables, (2,))
+
+
+def test_another_model_is_ranked_by_itself(shop):
+    split, tables, transform, model, fit = shop
+    metrics = CatalogueMetrics(transform, split, tables, (3,))
+    fit(metrics, epochs=2)
+    other = TwoTower(transform.spec, 4, log_q=False, seed=7)
+    found = []
+    for callback in (metrics, CatalogueMetrics(transform, split, tables, (3,))):
+        callback.set_model(other)
+        callback.on_epoch_end(0, logs := {})
+        found.append(logs)
+    assert found[0] == found[1] != {}

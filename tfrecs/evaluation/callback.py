@@ -25,8 +25,8 @@ class CatalogueMetrics(keras.callbacks.Callback):
     the history can go by it; put them after it in `callbacks`, with `mode="max"`.
 
     It costs one encoding of the C candidates and `U C` scores for U sampled users (1,000 users and
-    100,000 items of 64 numbers: 6.4e9 multiplications), and about a second to compile. A model of
-    which half of the users have nothing but equal scores has no value: NaN, which stops nothing.
+    100,000 items of 64 numbers: 6.4e9 multiplications); graphs are traced once. A model of which
+    half of the users have nothing but equal scores has no value: NaN, which is no improvement.
 
     Args:
         transform: The adapted `FeatureTransform` of the model.
@@ -87,6 +87,8 @@ class CatalogueMetrics(keras.callbacks.Callback):
             raise ValueError(checks.expected("split", "with a validation part", split, remedy))
         self.transform, self.every, self.batch_size = transform, every, batch_size
         self.candidates = tables.candidates
+        self._recommender: ModelRecommender | None = None
+        self._of: Any = None
         self.ks = check_ks(ks, self.candidates.num_rows)
         judged = Split(split.train, split.validation, split.protocol, disliked=split.disliked)
         self.truth = _sample(find_truth(judged, tables, "train"), num_users, seed)
@@ -95,10 +97,14 @@ class CatalogueMetrics(keras.callbacks.Callback):
         """Adds the metrics to the logs, every so many epochs."""
         if logs is None or (epoch + 1) % self.every:
             return
-        recommender = ModelRecommender(
-            self.model, self.transform, self.candidates, batch_size=self.batch_size
+        if self._recommender is None or self._of is not self.model:
+            self._of, arguments = self.model, (self.model, self.transform, self.candidates)
+            self._recommender = ModelRecommender(*arguments, batch_size=self.batch_size)
+        else:
+            self._recommender.refresh()  # graphs are traced once
+        values, _, tied = rank_users(
+            "model", self._recommender, self.truth, self.ks, self.batch_size
         )
-        values, _, tied = rank_users("model", recommender, self.truth, self.ks, self.batch_size)
         means = silent("model", values, tied)[0].mean(axis=0)
         for name, value in zip(metric_names(self.ks), means, strict=True):
             if name.partition("@")[0] in METRICS:

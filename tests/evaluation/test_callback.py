@@ -119,7 +119,7 @@ def test_a_split_without_validation_is_refused(shop):
 
 
 def test_another_model_is_ranked_by_itself(shop):
-    split, tables, transform, model, fit = shop
+    split, tables, transform, _, fit = shop
     metrics = CatalogueMetrics(transform, split, tables, (3,))
     fit(metrics, epochs=2)
     other = TwoTower(transform.spec, 4, log_q=False, seed=7)

@@ -92,8 +92,8 @@ def _check_weights(weight: str, label: str | None, given: Mapping[str, np.ndarra
     wrong = ~(np.isfinite(values) & (values >= 0))
     if wrong.any():
         row = int(np.argmax(wrong))
-        told = (f"arrays[{weight!r}]", "weights of 0 or more", values[row], f"It is row {row}.")
-        raise ValueError(checks.expected(*told))
+        name, remedy = f"arrays[{weight!r}]", f"It is row {row}."
+        raise ValueError(checks.expected(name, "weights of 0 or more", values[row], remedy))
 
 
 def from_arrow(

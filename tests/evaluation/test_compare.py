@@ -4,8 +4,8 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from tfrecs.evaluation import Results, full_ranking, splits
-from tfrecs.evaluation.compare import UNDECIDED, compare
+from tfrecs.evaluation import Estimate, Results, full_ranking, splits
+from tfrecs.evaluation.compare import UNDECIDED, Comparison, compare
 
 
 @pytest.fixture
@@ -73,3 +73,12 @@ def test_what_cannot_be_compared_is_refused(small, split):
         compare(first, read, M, NAMES)
     with pytest.raises(ValueError, match="`recommender` must be one of 'm'"):
         compare(first, first, ("m", "other"), NAMES)
+
+
+@pytest.mark.parametrize(
+    "low, high, verdict",
+    [(-0.1, 0.3, "not decided"), (0.0, 0.3, "not decided"), (0.1, 0.3, "b"), (-0.3, -0.1, "a")],
+)
+def test_an_interval_that_holds_0_decides_nothing(low, high, verdict):
+    differences = {"ndcg@10": Estimate((low + high) / 2, low, high)}
+    assert Comparison(("a", "b"), {}, differences, "", 200).verdict("ndcg@10") == verdict

@@ -229,3 +229,18 @@ def test_a_model_that_does_not_beat_a_baseline_is_told_so_in_words(small, split)
     perfect = {"popularity": base, "perfect": small.fixed(PERFECT)}
     without = full_ranking(perfect, split, small, ks=(2,), num_bootstrap=0)
     assert not any("baseline" in line for line in without.warnings)
+
+
+def test_users_count_by_their_weights_and_intervals_by_their_groups(small, split, hand):
+    ids = small.queries["user"].to_pylist()
+    weights = pa.array([{10: 3.0, 20: 1.0, 30: 0.0}.get(user, 1.0) for user in ids])
+    groups = pa.array([str(user) for user in ids])
+    small.queries = small.queries.append_column("w", weights).append_column("group", groups)
+    options = {"weight": "w", "strata": "group", "num_bootstrap": 20}
+    results = full_ranking({"hand": hand}, split, small, ks=(2,), **options)
+    # recall 1, 1/2 and 0, weighing 3, 1 and 0; in groups of one, everybody is drawn each time
+    found = results.scores["hand"]["recall@2"]
+    assert (found.value, found.low, found.high) == pytest.approx((3.5 / 4,) * 3)
+    assert "users weighed by w, resampled within group" in results.setting.protocol
+    with pytest.raises(ValueError, match=r"must be one of .*'group'"):
+        full_ranking({"hand": hand}, split, small, ks=(2,), strata="grup")

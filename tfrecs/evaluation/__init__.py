@@ -3,6 +3,7 @@
 from tfrecs.evaluation import splits as splits
 from tfrecs.evaluation.bootstrap import Estimate as Estimate
 from tfrecs.evaluation.breakdown import breakdown as breakdown
+from tfrecs.evaluation.callback import CatalogueMetrics as CatalogueMetrics
 from tfrecs.evaluation.clicks import click_quality as click_quality
 from tfrecs.evaluation.impressions import ImpressionQuality as ImpressionQuality
 from tfrecs.evaluation.impressions import impression_quality as impression_quality

@@ -8,7 +8,7 @@ import numpy as np
 
 from tfrecs import checks
 from tfrecs.baselines import Baseline, Oracle
-from tfrecs.evaluation.bootstrap import Estimate, resample_means
+from tfrecs.evaluation.bootstrap import Estimate, check_weights, resample_means
 from tfrecs.evaluation.breakdown import group_tables
 from tfrecs.evaluation.guards import MOST_TIED, all_tied, best_of, check_defined, silent
 from tfrecs.evaluation.known import told
@@ -30,13 +30,16 @@ def full_ranking(
     ks: Sequence[int] = (10, 20, 100),
     *,
     seen: Literal["train", "disliked", "none"] = "train",
+    weight: str | None = None,
+    strata: str | None = None,
     num_bootstrap: int = 200,
     seed: int = 0,
     batch_size: int = 4096,
 ) -> Results:
     """Ranks all candidates for every test user: no sampling, nothing preselected.
 
-    Users count alike: a metric is a mean over the users who took something in the test. Intervals
+    Users count alike, unless they have weights: a metric is a mean over the users who took
+    something in the test. Intervals
     are 95 % by bootstrap over users; differences to the best baseline are of the same users.
     Equal scores are in the order of the table, and a recommender that scores all candidates alike
     for half of the users has no value: NaN. Coverage, average popularity (training events of what
@@ -52,6 +55,10 @@ def full_ranking(
         seen: "train" masks what was known of a user before the test (training, validation, what
             the split calls given), and does not count it as a hit, as papers do; "disliked" masks
             what the user turned down as well; "none" masks nothing. Defaults to "train".
+        weight: Column of `tables.queries` by which users count, 0 or more, in the metrics and their
+            intervals; catalogue metrics and groups are of users alike. Defaults to none.
+        strata: Column of `tables.queries`: resamples have as many users of each value as there
+            are. Defaults to none.
         num_bootstrap: Resamples; 0 for no intervals. Defaults to 200.
         seed: Of the resamples. Defaults to 0.
         batch_size: Users in one call of `recommend`. Defaults to 4096.
@@ -67,6 +74,8 @@ def full_ranking(
     checks.positive("batch_size", batch_size)
     ks = check_ks(ks, tables.candidates.num_rows)
     truth = find_truth(split, tables, seen=seen)
+    weights, groups = (_of_users(truth, name) for name in (weight, strata))
+    heavy = check_weights(weights, truth.queries.num_rows)
     resampled: dict[str, np.ndarray] = {}
     scores: dict[str, dict[str, Estimate]] = {}
     exposure = {"test": _tenths(truth, np.asarray(truth.relevant.sum(axis=0)).ravel())}
@@ -74,21 +83,26 @@ def full_ranking(
     kinds = {name: kind_of(recommender) for name, recommender in recommenders.items()}
     for name, recommender in recommenders.items():
         start = time.perf_counter()
-        values, first, tied = _rank(name, recommender, truth, ks, batch_size)
+        values, first, tied = rank_users(name, recommender, truth, ks, batch_size)
         seconds[name] = time.perf_counter() - start
         values, remarks = silent(name, values, tied)
         warnings += remarks
-        resampled[name] = resample_means(values, num_bootstrap, seed)
-        scores[name] = estimates(_names(ks), values.mean(axis=0), resampled[name])
+        resampled[name] = resample_means(
+            values, num_bootstrap, seed, weights=weights, strata=groups
+        )
+        means = np.average(values, axis=0, weights=heavy)
+        scores[name] = estimates(metric_names(ks), means, resampled[name])
         scores[name] |= _catalogue(first, truth, ks[0])
         firsts[name] = values[:, 0], first
         exposure[name] = _tenths(truth, catalogue.exposure(first, len(truth.popularity)))
         if kinds[name] == "model":
             warnings += _degenerate(name, first)
     protocol = f"{split.protocol}; all candidates ranked, {told(split, seen)}, ties by position"
+    protocol += f", users weighed by {weight}" * (weight is not None)
+    protocol += f", resampled within {strata}" * (strata is not None)
     num_users, num_candidates = truth.relevant.shape
     reference = best_baseline(scores, kinds)
-    differences = paired_differences(scores, resampled, reference, _names(ks))
+    differences = paired_differences(scores, resampled, reference, metric_names(ks))
     return Results(
         setting=Setting(tables.name, protocol, num_users, num_candidates, truth.left_out),
         scores=scores,
@@ -101,6 +115,15 @@ def full_ranking(
         seconds=seconds,
         resampled=resampled,
     )
+
+
+def _of_users(truth: Truth, name: str | None) -> np.ndarray | None:
+    """Returns a column of the users to evaluate, as NumPy."""
+    if name is None:
+        return None
+    checks.one_of("column of tables.queries", name, truth.queries.column_names)
+    values: np.ndarray = truth.queries[name].to_numpy()
+    return values.astype(str) if values.dtype == object else values
 
 
 def check_ks(ks: Sequence[int], num_candidates: int) -> tuple[int, ...]:
@@ -172,7 +195,7 @@ def beaten(
     return lines
 
 
-def _rank(
+def rank_users(
     name: str, recommender: Any, truth: Truth, ks: tuple[int, ...], batch_size: int
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Returns metrics `(U, M)`, the first `(U, ks[0])` recommended, who has only ties `(U,)`."""
@@ -201,7 +224,7 @@ def _rank(
                 )
             )
         found = per_user(positions, truth.relevant[rows], ks)
-        values.append(np.stack([found[metric] for metric in _names(ks)], axis=1))
+        values.append(np.stack([found[metric] for metric in metric_names(ks)], axis=1))
         first.append(positions[:, : ks[0]].astype(np.int32))
     only_ties = _confirmed(recommender, truth, np.concatenate(tied))
     return np.concatenate(values), np.concatenate(first), only_ties
@@ -218,7 +241,8 @@ def _confirmed(recommender: Any, truth: Truth, tied: np.ndarray) -> np.ndarray:
     return whole
 
 
-def _names(ks: tuple[int, ...]) -> list[str]:
+def metric_names(ks: tuple[int, ...]) -> list[str]:
+    """Returns the names of what `rank_users` measures, in its order."""
     return [f"{metric}@{k}" for k in ks for metric in METRICS]
 
 

@@ -18,7 +18,7 @@ class ModelRecommender:
     """Ranks a whole catalogue by a model.
 
     A `Retriever` encodes the candidates once, here, and ranks them by `score`; a `Ranker` scores
-    every pair of a query and a candidate. Later training of the model needs a new recommender.
+    every pair of a query and a candidate. After more training of the model, `refresh` it.
 
     Memory is bounded by the candidates' vectors (or features) and one block of scores: at most
     2^24 scores (2^16 of a Ranker) at a time, whatever the numbers of queries and candidates.
@@ -100,6 +100,10 @@ class ModelRecommender:
             scores[rows] = best
             positions[rows] = np.where(np.isneginf(best), -1, place)
         return scores, positions
+
+    def refresh(self) -> None:
+        """Encodes the candidates anew, after more training; an index stays as it was built."""
+        self._scorer.refresh()
 
     def score(self, queries: pa.Table, positions: np.ndarray) -> np.ndarray:
         """Scores given candidates.

@@ -25,12 +25,16 @@ class VectorScorer:
     max_scores = 1 << 24  # 64 MiB of float32, about four times that while masked and ranked
 
     def __init__(self, model: Any, transform: Any, candidates: pa.Table) -> None:
-        self.model = model
-        names = [f.name for f in transform.spec.by_role("candidate")]
-        encode = graph(lambda batch: model.candidate(batch))
+        self.model, self.transform, self.table = model, transform, candidates
+        self._graph = graph(lambda batch: model.candidate(batch))
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Encodes the candidates by the model as it is now."""
+        names = [f.name for f in self.transform.spec.by_role("candidate")]
         blocks = [
-            encode(as_tensors(transform.encode(candidates.slice(start, _ROWS), names)))
-            for start in range(0, candidates.num_rows, _ROWS)
+            self._graph(as_tensors(self.transform.encode(self.table.slice(start, _ROWS), names)))
+            for start in range(0, self.table.num_rows, _ROWS)
         ]
         self.candidates = blocks[0] if len(blocks) == 1 else ops.concatenate(blocks, axis=0)
         check_finite(self.candidates, "vectors of candidates")
@@ -66,6 +70,9 @@ class PairScorer:
         self.model = model
         names = [f.name for f in transform.spec.by_role("candidate")]
         self.candidates = as_tensors(transform.encode(candidates, names))
+
+    def refresh(self) -> None:
+        """Does nothing: features of candidates do not change with the model."""
 
     def query(self, batch: dict[str, Any]) -> dict[str, Any]:
         """Returns the features as they are."""

@@ -47,7 +47,7 @@ def refuse(others: dict[str, Any]) -> None:
         elif argument == "class_weight":
             remedy = "Weigh the events: sample_weight=..."
         else:
-            raise TypeError(f"IALS.fit has no argument `{argument}`. It has the ones of its docstring.")
+            raise TypeError(f"IALS.fit has no argument `{argument}`: see its docstring for those.")
         if value is not None and not (argument == "validation_freq" and value == 1):
             expectation = "left out: IALS solves in closed form"
             raise ValueError(checks.expected(argument, expectation, type(value).__name__, remedy))

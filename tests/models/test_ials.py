@@ -255,7 +255,7 @@ def test_a_weight_counts_as_often_as_it_says():
         ({"validation_data": ({}, None)}, ValueError, "`validation_data` .*CatalogueMetrics"),
         ({"class_weight": {0: 1.0}}, ValueError, r"`class_weight` .*sample_weight="),
         ({"sample_weight": np.ones(2)}, ValueError, r"must be \(3,\)"),
-        ({"epoch": 3}, TypeError, "no argument `epoch`"),
+        ({"epoch": 3}, TypeError, r"IALS.fit has no argument `epoch`: see its docstring for those"),
     ],
 )
 def test_what_means_nothing_in_closed_form_is_refused(arguments, error, message):

@@ -41,13 +41,13 @@ def _one_each(values: np.ndarray, number: int) -> np.ndarray:
 
 def refuse(others: dict[str, Any]) -> None:
     """Raises for what Keras's `fit` takes and a solution in closed form cannot."""
-    for name, value in others.items():
-        if name.startswith("validation"):
+    for argument, value in others.items():
+        if argument.startswith("validation"):
             remedy = "Judge it by evaluation.CatalogueMetrics(...) among `callbacks`."
-        elif name == "class_weight":
+        elif argument == "class_weight":
             remedy = "Weigh the events: sample_weight=..."
         else:
-            raise TypeError(f"IALS.fit has no argument `{name}`. It has the ones of its docstring.")
-        if value is not None and not (name == "validation_freq" and value == 1):
+            raise TypeError(f"IALS.fit has no argument `{argument}`: see its docstring for those.")
+        if value is not None and not (argument == "validation_freq" and value == 1):
             expectation = "left out: IALS solves in closed form"
-            raise ValueError(checks.expected(name, expectation, type(value).__name__, remedy))
+            raise ValueError(checks.expected(argument, expectation, type(value).__name__, remedy))

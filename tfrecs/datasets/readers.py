@@ -2,17 +2,14 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet
 
 from tfrecs import checks
-from tfrecs.datasets.columns import is_list, is_text
 from tfrecs.datasets.json_lines import read_json
 from tfrecs.datasets.layouts import RECBOLE, baskets, recbole
-from tfrecs.datasets.texts import CONVERT, Progress, read_text
+from tfrecs.datasets.texts import Progress, check_utf8, read_text
 from tfrecs.datasets.texts import inflated as inflated
 from tfrecs.datasets.texts import read_bytes as read_bytes
 from tfrecs.datasets.texts import read_delimited as read_delimited
@@ -81,7 +78,8 @@ def read_file(path: str | Path, progress: Progress | None = None) -> pa.Table:
             f"{path} must name each column once. Received: {', '.join(sorted(twice))} more than "
             "once. Rename or drop one of them."
         )
-    _check_utf8(path, table)
+    if suffix not in (".csv", ".tsv", *RECBOLE):  # delimited text is checked as it is parsed
+        check_utf8(path, table)
     return table
 
 
@@ -131,29 +129,3 @@ def _read_parquet(path: Path, progress: Progress | None = None) -> pa.Table:
         raise ValueError(
             f"{path} is truncated or not Parquet: {error}. Copy it again, or write it again."
         ) from error
-
-
-def _check_utf8(path: Path, table: pa.Table) -> None:
-    """Raises ValueError where text is not UTF-8; a CSV column of such text comes as bytes."""
-    for name in table.column_names:
-        column: Any = table[name]
-        while is_list(column.type):
-            column = pc.list_flatten(column)
-        if pa.types.is_dictionary(column.type):
-            column = column.cast(column.type.value_type)
-        if is_text(column.type):
-            try:
-                column.validate(full=True)
-                continue
-            except pa.ArrowInvalid:
-                column = column.cast(pa.binary())
-        elif not pa.types.is_binary(column.type) or path.suffix == ".parquet":
-            continue  # bytes on purpose
-        for row, value in enumerate(column):
-            try:
-                (value.as_py() or b"").decode()
-            except UnicodeDecodeError:
-                raise ValueError(
-                    f"{path} must be UTF-8. Received: {value.as_py()!r} in column {name!r}, "
-                    f"row {row} counted from 0. {CONVERT}"
-                ) from None

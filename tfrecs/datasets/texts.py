@@ -11,9 +11,11 @@ from pathlib import Path
 from typing import IO, Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.csv
 
 from tfrecs import checks
+from tfrecs.datasets.columns import is_list, is_text
 
 Progress = Callable[[int, int], None]
 _BLOCK = 4 << 20  # bytes read at a time
@@ -44,13 +46,17 @@ def read_text(
     names = next(csv.reader(text, delimiter=delimiter, quoting=quoting))
     parse = pa.csv.ParseOptions(delimiter=delimiter, quote_char='"' if quoted else False)
     parse.newlines_in_values = quoted
-    convert = pa.csv.ConvertOptions(check_utf8=False)  # `_check_utf8` names the row
+    convert = pa.csv.ConvertOptions()
     convert.column_types = {name: pa.string() for name in names}
 
     def read(threads: bool) -> pa.Table:
+        convert.check_utf8 = threads  # a second reading names the row
         with _opened(path, progress) as file:
             options = pa.csv.ReadOptions(use_threads=threads, block_size=_BLOCK)
-            return pa.csv.read_csv(pa.PythonFile(file, "r"), options, parse, convert)
+            table = pa.csv.read_csv(pa.PythonFile(file, "r"), options, parse, convert)
+        if not threads:
+            check_utf8(path, table)
+        return table
 
     return _parsed(path, read).replace_schema_metadata({DELIMITER: delimiter})
 
@@ -209,3 +215,29 @@ def check_text(path: Path, data: bytes) -> None:
         raise ValueError(
             f"{path} must be UTF-8. Received: {checks.received(line)} in line 1. {CONVERT}"
         ) from None
+
+
+def check_utf8(path: Path, table: pa.Table) -> None:
+    """Raises ValueError where text is not UTF-8; a CSV column of such text comes as bytes."""
+    for name in table.column_names:
+        column: Any = table[name]
+        while is_list(column.type):
+            column = pc.list_flatten(column)
+        if pa.types.is_dictionary(column.type):
+            column = column.cast(column.type.value_type)
+        if is_text(column.type):
+            try:
+                column.validate(full=True)
+                continue
+            except pa.ArrowInvalid:
+                column = column.cast(pa.binary())
+        elif not pa.types.is_binary(column.type) or path.suffix == ".parquet":
+            continue  # bytes on purpose
+        for row, value in enumerate(column):
+            try:
+                (value.as_py() or b"").decode()
+            except UnicodeDecodeError:
+                raise ValueError(
+                    f"{path} must be UTF-8. Received: {value.as_py()!r} in column {name!r}, "
+                    f"row {row} counted from 0. {CONVERT}"
+                ) from None

@@ -58,10 +58,13 @@ def numbers(
     >>> numbers("sku", pa.chunked_array([["007", "8"]])) is None
     True
     """
-    cells = without_missing(column)
+    found = None if decimal == "," else _direct(column)
+    cells = column
+    if found is None or _any_nan(found):  # else no cell says that it is missing
+        cells = without_missing(column)
+        found = None if decimal == "," else _direct(cells)
     if cells.null_count == len(cells):
         return None
-    found = None if decimal == "," else _direct(cells)
     zero = cells.filter(pc.fill_null(pc.starts_with(cells, "0"), False))
     if not zeros and _any(cells if found is None else zero, r"^\s*[-+]?0\d"):
         return None
@@ -98,8 +101,13 @@ def decimal_sign(column: pa.ChunkedArray) -> Decimal | None:
 
 def in_doubt(column: pa.ChunkedArray) -> bool:
     """Returns whether all cells with a point may be thousands: 1.234."""
-    points = column.filter(pc.fill_null(pc.match_substring(column, "."), False))
-    return bool(len(points)) and _all(points[:9], _THREE) and _all(points, _THREE)
+    count = 0
+    for chunk in column.chunks:  # most columns are told by the first
+        points = chunk.filter(pc.fill_null(pc.match_substring(chunk, "."), False))
+        if not _all(points, _THREE):
+            return False
+        count += len(points)
+    return count > 0
 
 
 def first_with_point(column: pa.ChunkedArray) -> str:
@@ -136,6 +144,11 @@ def _direct(cells: pa.ChunkedArray) -> pa.ChunkedArray | None:
         except pa.ArrowInvalid:
             continue
     return None
+
+
+def _any_nan(numbers: pa.ChunkedArray) -> bool:
+    floating = pa.types.is_floating(numbers.type)
+    return floating and bool(pc.any(pc.is_nan(numbers), min_count=0).as_py())
 
 
 def _parsed(cells: pa.ChunkedArray) -> pa.ChunkedArray | None:

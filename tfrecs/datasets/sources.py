@@ -52,7 +52,7 @@ class Source:
             return self._as_wanted(wanted, column)
         if not self.text or not is_text(column.type) or guess.is_id_name(name):
             return column
-        if pc.all(cells.is_missing(column)).as_py():
+        if all(pc.all(cells.is_missing(part)).as_py() for part in (column[:99], column)):
             return pa.chunked_array([pa.nulls(len(column))])
         found = cells.numbers(name, column, self.sign(name, notes))
         if found is not None:

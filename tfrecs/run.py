@@ -25,13 +25,11 @@ from tfrecs import checks
 from tfrecs.datasets import Tables
 from tfrecs.evaluation import Results, Split
 from tfrecs.evaluation.known import with_disliked
+from tfrecs.evaluation.splits import PARTS
 from tfrecs.features import FeatureTransform
 from tfrecs.files import check_replaceable, written_aside
 from tfrecs.recipes import Training, TrainingOptions, recipe
 from tfrecs.spec import FeatureSpec
-
-PARTS = ("train", "test")
-MORE_PARTS = ("validation", "given", "disliked")  # of a split, where it has them
 
 
 @dataclass(frozen=True)
@@ -61,7 +59,7 @@ class Run:
             (aside / "run.json").write_text(json.dumps(self.describe(), indent=2))
 
     def _tables(self) -> dict[str, pa.Table]:
-        parts = {name: getattr(self.split, name) for name in (*PARTS, *MORE_PARTS)}
+        parts = {name: getattr(self.split, name) for name in PARTS}
         return {
             "queries": self.tables.queries,
             "candidates": self.tables.candidates,
@@ -115,8 +113,9 @@ class Run:
         with _reading(folder, "spec.json"):
             spec = FeatureSpec.from_json((folder / "spec.json").read_text())
         read = {}
-        more = [n for n in MORE_PARTS if (folder / "tables" / f"{n}.parquet").is_file()]
-        for name in ("queries", "candidates", *PARTS, *more):
+        needed = ("queries", "candidates", "train", "test")
+        parts = [n for n in PARTS if n in needed or (folder / f"tables/{n}.parquet").is_file()]
+        for name in dict.fromkeys((*needed, *parts)):
             with _reading(folder, f"tables/{name}.parquet"):
                 read[name] = pq.read_table(folder / "tables" / f"{name}.parquet")
         with _reading(folder, "model.keras"):
@@ -131,9 +130,7 @@ class Run:
             tables=Tables(
                 known["dataset"], read["train"], read["queries"], read["candidates"], spec
             ),
-            split=Split(
-                protocol=known["protocol"], **{name: read[name] for name in (*PARTS, *more)}
-            ),
+            split=Split(protocol=known["protocol"], **{name: read[name] for name in parts}),
             **known,
         )
 
